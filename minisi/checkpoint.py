@@ -1,0 +1,119 @@
+"""What is on disk: the base folder and the run folder, every file written whole or not at all."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .config import BASE, Config
+from .model import GPT
+from .runtime import UserError, torch_dice
+from .tokenizer import VOCABULARY
+
+FORMAT = 1  # of a base folder; raised when its meaning changes
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file through a temporary one beside it, so that `path` never holds half of it."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_png(path: Path, draw: Callable[[io.BytesIO], None]) -> None:
+    """Write a picture that `draw` puts into a buffer."""
+    buffer = io.BytesIO()
+    draw(buffer)
+    write(path, buffer.getvalue())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read."""
+    write(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors by name."""
+    buffer = io.BytesIO()
+    torch.save({name: tensor.detach().cpu() for name, tensor in tensors.items()}, buffer)
+    write(path, buffer.getvalue())
+
+
+def new_model(config: Config, device: str) -> GPT:
+    """An untrained model; the same weights for the same seed on every device."""
+    generator = torch_dice("cpu", config.seed, "weights")
+    return GPT(len(VOCABULARY), config.n_layer, config.n_embd, config.n_head, config.n_hidden, generator).to(device)
+
+
+def base_settings(config: Config) -> dict[str, Any]:
+    """The settings that make a base: those of its model and its pretraining."""
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.metadata["group"] in BASE}
+
+
+def save_base(folder: Path, config: Config, model: GPT) -> None:
+    """Write a base; its manifest, with the checksum of the weights, comes last and makes it valid."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / "model.pt", model.state_dict())
+    write_json(folder / "config.json", {**base_settings(config), "seed": config.seed})
+    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.pt", "config.json")}
+    write_json(folder / "manifest.json", {"format": FORMAT, "vocabulary": VOCABULARY, "sha256": files})
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings that a folder's model was made with; raises UserError where they can't be read."""
+    try:
+        made = json.loads((folder / "config.json").read_text())
+        return {f.name: type(f.default)(made[f.name]) for f in fields(Config) if f.metadata["group"] in BASE or f.name == "seed"}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder} holds no readable config.json ({error}): delete {folder} and run again") from None
+
+
+def load_weights(folder: Path, config: Config, device: str) -> GPT:
+    """The model of a base or run folder; raises UserError where it is missing, damaged, or of another shape."""
+    model = new_model(config, device)
+    try:
+        content = (folder / "model.pt").read_bytes()
+        if (manifest := folder / "manifest.json").exists():
+            known = json.loads(manifest.read_text())
+            if known["format"] != FORMAT or known["vocabulary"] != VOCABULARY:
+                raise ValueError("another version of minisi made it")
+            if known["sha256"]["model.pt"] != hashlib.sha256(content).hexdigest():
+                raise ValueError("model.pt is not what its manifest says")
+        model.load_state_dict(torch.load(io.BytesIO(content), map_location=device, weights_only=True))
+    except Exception as error:  # torch.load raises nearly anything on a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"cannot load the model in {folder} ({reason}): delete {folder} and run again") from None
+    return model
+
+
+def has_base(folder: Path) -> bool:
+    """Whether a finished base is there."""
+    return (folder / "manifest.json").exists()
+
+
+def new_run(folder: Path, config: Config, environment: dict[str, Any]) -> None:
+    """Make a run folder; raises UserError where it already holds a run."""
+    if (folder / "config.json").exists():
+        raise UserError(f"{folder} already holds a run: choose another --out, or delete it")
+    (folder / "adapters").mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", asdict(config))
+    write_json(folder / "env.json", environment)
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """Add one row to a JSONL log."""
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")

@@ -1,0 +1,277 @@
+"""The eight families of questions, each with the tutor program that solves them.
+
+A problem is text, `question|steps|answer`.  One worked example, `add` at level 2:
+
+    347+586|7+6+0=13,4+8+1=13,3+5+1=09|933
+
+The question is what the model is asked.  The steps are written out so that each needs only what stands nearby: here one
+column at a time from the right, `digit+digit+carry=` the new carry and the digit to write.  The answer is read off them.
+
+A family is a class with
+  pattern                what its questions look like (a regular expression)
+  ask(rng, level)        a new question; levels are 1, 2, 3, ... without an upper end
+  solve(question)        (steps, answer), from the question's text and nothing else, so a question that a person typed will do
+  canonical(question)    optional: one text for all questions that are the same problem, which decides the split
+and is named in FAMILIES, at the end.
+"""
+
+import operator
+import re
+import string
+from collections.abc import Callable, Iterable
+from random import Random
+
+from .runtime import UserError
+
+def number(rng: Random, digits: int) -> str:
+    """A number of exactly `digits` digits, without a leading zero."""
+    return str(rng.randrange(10 ** (digits - 1), 10**digits))
+
+
+def columns(top: str, bottom: str, symbol: str, rule: Callable[[int, int, int], int]) -> tuple[str, str]:
+    """Schoolbook arithmetic from the right: each column is `x y carry=` the next carry and the digit to write."""
+    steps, digits, carry = [], "", 0
+    for x, y in zip(map(int, reversed(top)), map(int, reversed(bottom))):
+        carried, digit = divmod(rule(x, y, carry), 10)
+        steps.append(f"{x}{symbol[0]}{y}{symbol[1]}{carry}={abs(carried)}{digit}")
+        digits, carry = f"{digit}{digits}", abs(carried)
+    return ",".join(steps), f"{carry}{digits}".lstrip("0") or "0"
+
+
+class Add:
+    """`347+86`: the level is the number of digits of the longer number, less one."""
+
+    pattern = r"(\d+)\+(\d+)"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        return f"{number(rng, level + 1)}+{number(rng, rng.randint(max(1, level), level + 1))}"
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        a, b = question.split("+")
+        width = max(len(a), len(b))
+        return columns(a.zfill(width), b.zfill(width), "++", lambda x, y, carry: x + y + carry)
+
+    @staticmethod
+    def canonical(question: str) -> str:
+        return "+".join(sorted(question.split("+")))
+
+
+class Sub:
+    """`586-347`, never below zero: columns with the borrow where `add` has the carry."""
+
+    pattern = r"(\d+)-(\d+)"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        a, b = number(rng, level + 1), number(rng, rng.randint(max(1, level), level + 1))
+        return f"{a}-{b}" if int(a) >= int(b) else f"{b}-{a}"
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        a, b = question.split("-")
+        if int(a) < int(b):
+            raise UserError(f"{question} is below zero, which no family covers: swap the two numbers")
+        return columns(a, b.lstrip("0").zfill(len(a)), "--", lambda x, y, borrow: x - y - borrow)
+
+
+class Mul:
+    """`347*6`: a number of level + 1 digits times one digit, column by column."""
+
+    pattern = r"(\d+)\*(\d)"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        return f"{number(rng, level + 1)}*{rng.randint(2, 9)}"
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        a, b = question.split("*")
+        return columns(a, b * len(a), "*+", lambda x, y, carry: x * y + carry)
+
+    @staticmethod
+    def canonical(question: str) -> str:
+        return "*".join(sorted(question.split("*")))
+
+
+def nest(rng: Random, terms: list, join: Callable) -> str:
+    """Join random neighbours, `join(left, right) -> (text, value)`, until one bracketed expression is left."""
+    while len(terms) > 1:
+        i = rng.randrange(len(terms) - 1)
+        text, value = join(*terms[i : i + 2])
+        terms[i : i + 2] = [(f"({text})", value)]
+    return terms[0][0][1:-1]
+
+
+def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, str], str]]]) -> tuple[str, str]:
+    """One operation a step: the first innermost bracket, there the tightest operator, from the left."""
+    steps = []
+    while not re.fullmatch(atom, text):
+        inner = re.search(r"\(([^()]*)\)", text)
+        start, end = inner.span(1) if inner else (0, len(text))
+        found = ((re.search(f"({atom})({symbol})({atom})", text[start:end]), apply) for symbol, apply in rules)
+        match, apply = next((f for f in found if f[0]), (None, None))
+        if match is None:
+            raise UserError(f"{text!r} is not a complete expression: check its brackets and operators")
+        value = apply(*match.groups())
+        steps.append(f"{match[0]}={value}")
+        whole = inner is not None and match.span() == (0, end - start)  # the bracket is done: drop it
+        text = text[: start + match.start() - whole] + value + text[start + match.end() + whole :]
+    return ",".join(steps), text
+
+
+class Expr:
+    """`((3+4)*2)-5`: level + 1 operations on digits, no intermediate value below 0; in what we ask, none above 49."""
+
+    pattern = r"[\d+*()-]+"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        def join(left: tuple, right: tuple) -> tuple[str, int]:
+            (a, x), (b, y) = left, right
+            fits = [symbol for symbol, ok in (("+", x + y < 50), ("-", x >= y), ("*", x * y < 50)) if ok]
+            if not fits:
+                (a, x), (b, y), fits = right, left, ["-"]
+            symbol = rng.choice(fits)
+            return f"{a}{symbol}{b}", Expr.value(x, symbol, y)
+
+        digits = [rng.randint(1, 9) for _ in range(level + 2)]
+        return nest(rng, [(str(d), d) for d in digits], join)
+
+    @staticmethod
+    def value(x: int, symbol: str, y: int) -> int:
+        return {"+": operator.add, "-": operator.sub, "*": operator.mul}[symbol](x, y)
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        def apply(a: str, symbol: str, b: str) -> str:
+            value = Expr.value(int(a), symbol, int(b))
+            if value < 0:
+                raise UserError(f"{a}{symbol}{b} is below zero, which no family covers: reorder the expression")
+            return str(value)
+
+        return reduce(question, r"\d+", ((r"\*", apply), (r"[+-]", apply)))
+
+
+class Sort:
+    """`sort 52 17 83`: level + 2 numbers; the steps insert them one by one into a sorted list."""
+
+    pattern = r"sort( \d+)+"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        return "sort " + " ".join(number(rng, 2) for _ in range(level + 2))
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        numbers = question.split()[1:]
+        lists = [" ".join(sorted(numbers[: i + 1], key=int)) for i in range(len(numbers))]
+        return ",".join(lists[:-1] or lists), lists[-1]
+
+    @staticmethod
+    def canonical(question: str) -> str:
+        return " ".join(sorted(question.split()))
+
+
+class Logic:
+    """`(10 and 01) or 11`: level + 1 bitwise operations on two bits, so that a guess is right one time in four."""
+
+    pattern = r"(?:[01]{2}|[()]| and | or )+"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        words = [(f"{rng.randrange(4):02b}", None) for _ in range(level + 2)]
+        return nest(rng, words, lambda a, b: (f"{a[0]} {rng.choice(('and', 'or'))} {b[0]}", None))
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        def bitwise(rule: Callable[[int, int], int]) -> Callable[[str, str, str], str]:
+            return lambda a, _, b: f"{rule(int(a, 2), int(b, 2)):02b}"
+
+        return reduce(question, "[01]{2}", ((" and ", bitwise(operator.and_)), (" or ", bitwise(operator.or_))))
+
+
+class Chain:
+    """`c>f,a>c,f>b from a 3`: shuffled facts, level + 1 of them on the path, two off it; follow the path."""
+
+    pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] \d+"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        hops = min(level + 1, 22)  # more than that, and the alphabet is used up
+        path = rng.sample(string.ascii_lowercase[: max(10, hops + 4)], hops + 4)
+        facts = [f"{a}>{b}" for a, b in zip(path, path[1:])]
+        del facts[hops + rng.randrange(3)]  # cut at or beyond the last hop: what is left over leads astray
+        rng.shuffle(facts)
+        return f"{','.join(facts)} from {path[0]} {hops}"
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        facts, _, at, hops = question.split(" ")
+        arrows, steps = dict(fact.split(">") for fact in facts.split(",")), []
+        for _ in range(int(hops)):
+            if at not in arrows:
+                raise UserError(f"no fact leads on from {at!r}: ask for fewer hops or add one")
+            steps.append(f"{at}>{arrows[at]}")
+            at = arrows[at]
+        return ",".join(steps), at
+
+    @staticmethod
+    def canonical(question: str) -> str:
+        facts, query = question.split(" ", 1)
+        return f"{','.join(sorted(facts.split(',')))} {query}"
+
+
+class Story:
+    """Two people and `level` events; the steps follow the person who is asked about."""
+
+    NAMES = "tom ann ben eva sam mia leo zoe max ida kim jon".split()
+    THINGS = "apples books coins cards shells pens cups stones nuts eggs stamps maps".split()
+    GAINS, LOSSES = "buys finds wins picks gets makes".split(), "loses sells drops spends returns donates".split()
+    pattern = r"how many [a-z]+ does [a-z]+ have if [a-z]+ has \d+(?:, [a-z]+ [a-z]+ \d+(?: to [a-z]+)?)*\?"
+
+    @staticmethod
+    def ask(rng: Random, level: int) -> str:
+        names = rng.sample(Story.NAMES, 2)
+        have = {name: rng.randint(5, 20) for name in names}
+        events = [f"{name} has {n}" for name, n in have.items()]
+        for _ in range(level):
+            name, other = rng.sample(names, 2)
+            n = rng.randint(2, 9)
+            verb = rng.choice(Story.GAINS if have[name] < n else Story.GAINS + Story.LOSSES + 4 * ["gives"])
+            have[name] += n if verb in Story.GAINS else -n
+            have[other] += n if verb == "gives" else 0
+            events.append(f"{name} {verb} {n}" + (f" to {other}" if verb == "gives" else ""))
+        asked = rng.choice((name, other)) if verb == "gives" else name
+        return f"how many {rng.choice(Story.THINGS)} does {asked} have if {', '.join(events)}?"
+
+    @staticmethod
+    def solve(question: str) -> tuple[str, str]:
+        asked, total, steps = question.split()[4], 0, []
+        for event in question[:-1].split(" if ")[1].split(", "):
+            name, verb, n, *to = event.split()
+            if verb not in ("has", "gives", *Story.GAINS, *Story.LOSSES):
+                raise UserError(f"{verb!r} is no verb of a story: say has, gives, {', '.join(Story.GAINS + Story.LOSSES)}")
+            gain = name == asked and verb in ("has", *Story.GAINS) or to[-1:] == [asked]
+            if not gain and name != asked:
+                continue
+            new = total + int(n) if gain else total - int(n)
+            if new < 0:
+                raise UserError(f"{asked} can't have fewer than none: check the numbers of the story")
+            steps.append(f"{total}{'+' if gain else '-'}{n}={new}")
+            total = new
+        return ",".join(steps[1:]) or str(total), str(total)
+
+    @staticmethod
+    def canonical(question: str) -> str:
+        names: dict[str, str] = {}
+
+        def rename(match: re.Match) -> str:
+            known = match[0] in Story.NAMES or match[0] in Story.THINGS
+            return names.setdefault(match[0], f"#{len(names)}") if known else match[0]
+
+        return re.sub("[a-z]+", rename, question)
+
+
+FAMILIES = {c.__name__.lower(): c for c in (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)}

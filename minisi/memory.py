@@ -1,0 +1,116 @@
+"""The failure memory: what went wrong, what would have been right, and what is still failing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+from .detect import Verdict
+from .generate import Completion
+from .runtime import UserError
+from .tasks import BAR, Problem, identity, solve, split_of
+
+UNSOLVED = "unsolved"  # the source of a failure that has no correction yet
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of memory.jsonl: a question, what the model said, and the correction.
+
+    `steps`, `answer` and `completion` are the correction's, and empty while `source` is `unsolved`; `source` is who
+    corrected: `solver`, `self`, or `own`, the model's first answer where that was right but unsure.
+    """
+
+    id: str
+    family: str
+    level: int
+    question: str
+    steps: str
+    answer: str
+    said: str
+    wrong_steps: str
+    confidence: float
+    kind: str
+    source: str
+    round: int
+    prompt: str
+    completion: str
+
+
+def failure(problem: Problem, completion: Completion, verdict: Verdict, correction: str, source: str, round: int) -> Failure:
+    """A row for the memory; `correction` is `steps|answer`, or empty."""
+    steps, _, answer = correction.partition(BAR)
+    wrong_steps, _, said = completion.text.partition(BAR)
+    return Failure(
+        id=identity(problem.question, problem.family),
+        family=problem.family,
+        level=problem.level,
+        question=problem.question,
+        steps=steps,
+        answer=answer,
+        said=said,
+        wrong_steps=wrong_steps,
+        confidence=round_to(verdict.confidence),
+        kind=verdict.kind,
+        source=source if correction else UNSOLVED,
+        round=round,
+        prompt=problem.prompt,
+        completion=correction,
+    )
+
+
+def round_to(x: float) -> float:
+    """Six decimals: enough to read, few enough to be the same on every platform."""
+    return float(f"{x:.6f}")
+
+
+class FailureMemory:
+    """An append-only JSONL file and its contents: the last row of an id counts.  `right[id]` is how it was last answered."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.failures, self.right = path, {}, {}
+        text = path.read_text() if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a row without its line end was torn by a crash: it doesn't count
+        if whole != text:
+            path.write_text(whole)
+        for n, line in enumerate(whole.splitlines(), 1):
+            try:
+                row = Failure(**json.loads(line))
+            except (ValueError, TypeError):
+                raise UserError(f"{path} line {n} is not a row of a failure memory: restore the file or start with another --out") from None
+            self.failures[row.id], self.right[row.id] = row, False
+
+    def append(self, rows: Sequence[Failure]) -> None:
+        """Store failures; a problem of the dev or test split may never get here."""
+        with self.path.open("a") as file:
+            for row in rows:
+                assert split_of(row.question, row.family) == "train", f"leak: {row.question} is not of the train split"
+                file.write(json.dumps(asdict(row)) + "\n")
+                self.failures[row.id], self.right[row.id] = row, False
+
+    def unknown(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Those of the problems that are not remembered, each once."""
+        named = {identity(p.question, p.family): p for p in problems}
+        return [p for name, p in named.items() if name not in self.failures]
+
+    def problems(self, solved: bool) -> list[Problem]:
+        """The remembered problems that have a correction, or those that have none, with the checker's key."""
+        rows = (row for row in self.failures.values() if (row.source != UNSOLVED) == solved)
+        return [solve(row.question, row.family, row.level) for row in rows]
+
+    def recall(self, problems: Sequence[Problem], right: Sequence[bool]) -> int:
+        """Note how remembered questions were answered this time; returns how many relapsed, from right to wrong."""
+        ids = [identity(p.question, p.family) for p in problems]
+        relapsed = sum(self.right[i] and not ok for i, ok in zip(ids, right))
+        self.right.update(zip(ids, right))
+        return relapsed
+
+    def sample(self, rng: Random, count: int, round: int, newest: float) -> list[Failure]:
+        """`count` corrected failures with repetition: a share `newest` from this round, the rest from before, still failing ones 4:1."""
+        rows = [row for row in self.failures.values() if row.source != UNSOLVED]
+        new = [row for row in rows if row.round == round]
+        old = [row for row in rows if row.round != round]
+        n = count if not old else int(count * newest) if new else 0
+        weights = [1 if self.right[row.id] else 4 for row in old]
+        return (rng.choices(new, k=n) if new else []) + (rng.choices(old, weights, k=count - n) if old else [])

@@ -1,0 +1,89 @@
+"""Training: examples to batches of near-equal length, and fit(), which knows nothing of arithmetic."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .tokenizer import EOS, Codec
+
+PART = 16  # rows that go through the model together
+Example = tuple[list[int], list[int]]  # token ids: prompt, target (end-of-text included)
+IGNORED = -100  # a position that has no say in the loss
+
+
+def encode(codec: Codec, pairs: Sequence[tuple[str, str]]) -> list[Example]:
+    """(prompt, target) texts to examples."""
+    prompts, targets = codec.encode([prompt for prompt, _ in pairs]), codec.encode([target for _, target in pairs])
+    return [(prompt, [*target, EOS]) for prompt, target in zip(prompts, targets)]
+
+
+def length(example: Example) -> int:
+    """Tokens of the prompt and the target."""
+    return len(example[0]) + len(example[1])
+
+
+def collate(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, Tensor]:
+    """(inputs, labels), each (B, T): labels are the next tokens, ignored on the prompt and where a row is filled up."""
+    T = max(map(length, examples)) - 1
+    rows = [(prompt + target + [EOS] * T)[: T + 1] for prompt, target in examples]
+    labels = [([IGNORED] * (len(p) - 1) + t + [IGNORED] * T)[:T] for p, t in examples]
+    return torch.tensor(rows, device=device)[:, :-1], torch.tensor(labels, device=device)
+
+
+def cut(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
+    """The examples in order, `size` at a time."""
+    return [examples[i : i + size] for i in range(0, len(examples), size)]
+
+
+def fit(
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    batches: Iterable[Sequence[Example]],
+    schedule: Callable[[int], float],
+    bar: tqdm,
+    every: int = 20,
+) -> tuple[int, int]:
+    """One step a batch, at `schedule(step)` times each optimiser's rate; returns (steps, tokens).
+
+    Every 20 steps and at the end the mean loss goes to the progress bar; one that is not finite raises FloatingPointError.
+    """
+    model.train()
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    peaks = [group["lr"] for group in groups]
+    device = next(model.parameters()).device
+    total = torch.zeros((), device=device)
+    steps = tokens = 0
+    with bar:
+        for examples in batches:
+            for group, peak in zip(groups, peaks):
+                group["lr"] = peak * schedule(steps)
+            targets = sum(len(target) for _, target in examples)
+            for part in cut(sorted(examples, key=length), PART):  # of like length: little padding, yet all families in each step
+                inputs, labels = collate(part, device)
+                loss = F.cross_entropy(model(inputs).flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum") / targets
+                loss.backward()
+                total += loss.detach()
+                tokens += inputs.numel()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            steps += 1
+            if steps % every == 0:
+                show(total, every, steps, bar)
+        if steps % every:
+            show(total, steps % every, steps, bar)
+    return steps, tokens
+
+
+def show(total: Tensor, count: int, steps: int, bar: tqdm) -> None:
+    """Hand the mean loss of the last `count` steps to the bar and zero it: the one place of training that waits for the device."""
+    loss = total.item() / count
+    total.zero_()
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is not finite near step {steps}")
+    bar.update(count)
+    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
