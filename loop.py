@@ -29,7 +29,7 @@ from minisi.generate import Completion, generate
 from minisi.memory import UNSOLVED, Failure, FailureMemory, failure
 from minisi.model import GPT
 from minisi.optim import adamw, schedule
-from minisi.runtime import cli, dice, environment, pick_device, torch_dice
+from minisi.runtime import cli, decimals, dice, environment, pick_device, torch_dice
 from minisi.tasks import Problem, balanced, read_test_set
 from minisi.tokenizer import Codec
 from minisi.trainer import cut, encode, fit
@@ -154,7 +154,7 @@ def finetune(run: Run, replay: Sequence[tuple[str, str]], round: int) -> tuple[i
     """Step 6: train fresh adapters and leave them on the model, unmerged; (steps, tokens), or (0, 0) if there is nothing to learn."""
     config, rng = run.config, run.dice("finetuning", round)
     count = config.steps * config.batch
-    failures = run.memory.sample(rng, round_half(count * (1 - config.replay)) if replay else count, round, config.newest)
+    failures = run.memory.sample(rng, int(count * (1 - config.replay)) if replay else count, round, config.newest)
     if not failures:
         return 0, 0
     pairs = [(f.prompt, f.completion) for f in failures]
@@ -184,7 +184,7 @@ def loop(config: Config) -> list[dict[str, Any]]:
     device, why = pick_device(config.device)
     facts, test, folder = environment(device, why), read_test_set(config.test), Path(config.out)
     checkpoint.new_run(folder, config, facts)
-    print(f"minisi on {device} ({why}), {config.arm} arm, {config.corrector} corrector, seed {config.seed}", file=sys.stderr)
+    print(f"minisi on {device} ({why}): {config.arm} arm, {config.corrector} corrector, seed {config.seed}", file=sys.stderr)
     run = Run(config, get_base(config, device), test)
     rows: list[dict[str, Any]] = []
     print(report.header())
@@ -195,11 +195,12 @@ def loop(config: Config) -> list[dict[str, Any]]:
             row = run.row(0, scores, run.examine(0)[2])
         else:
             row, scores, failures = play(run, round, scores)
-        rows.append({**row, "seconds": round_to(time.time() - start)})
+        rows.append({**row, "seconds": decimals(time.time() - start, 2)})
         checkpoint.append_row(folder / "metrics.jsonl", rows[-1])
-        checkpoint.save_weights(folder, run.model)
+        checkpoint.write_tensors(folder / "model.pt", run.model.state_dict())
         print(report.line(rows[-1]), flush=True)
-        print(report.shown(run.dice("shown", round).sample(failures, min(3, len(failures)))), file=sys.stderr)
+        if failures:
+            print(report.shown(run.dice("shown", round).sample(failures, min(3, len(failures)))), file=sys.stderr)
     return rows
 
 
@@ -207,14 +208,14 @@ def main() -> None:
     """The command line."""
     start = time.time()
     base = Path(GIVEN.get("base", configure(GIVEN).base))
-    made = checkpoint.read_settings(base) if checkpoint.has_base(base) else {}
+    made = checkpoint.read_settings(base, GIVEN) if checkpoint.has_base(base) else {}
     config = configure(GIVEN, made)
     rows = loop(config)
     folder = Path(config.out)
     text = report.summary(rows, {"seconds": round(time.time() - start), "out": config.out})
     if not report.curve(rows, folder / "curve.png"):
         print(report.terminal_curve(rows))
-    checkpoint.write(folder / "report.md", report.markdown(rows, " ".join(["python", *sys.argv]), text))
+    checkpoint.write(folder / "report.md", report.markdown(rows, " ".join(["python", *sys.argv]), checkpoint.read_json(folder / "env.json"), text))
     print(text)
 
 

@@ -18,19 +18,25 @@ from tqdm import tqdm
 
 from minisi.checkpoint import has_base, new_model, save_base
 from minisi.config import Config
+from minisi.families import FAMILIES
 from minisi.model import GPT
 from minisi.optim import build, schedule
 from minisi.runtime import UserError, cli, dice, pick_device
 from minisi.tasks import balanced
 from minisi.tokenizer import Codec
-from minisi.trainer import Example, cut, encode, fit
+from minisi.trainer import Example, encode, fit
 
 def batches(config: Config, codec: Codec) -> Iterator[list[Example]]:
-    """A batch of fresh problems for each step, made a hundred at a time."""
+    """A batch of fresh problems for each step: at first `chain` alone, then all families alike.
+
+    To follow a chain is to look up what followed an earlier token, as an induction head does (Olsson et al. 2022).  In the full mixture
+    that is learned late or never.
+    """
     rng = dice(config.seed, "pretraining")
-    for done in range(0, config.base_steps, 100):
-        problems = balanced(rng, "train", config.base_levels, min(100, config.base_steps - done) * config.batch)
-        yield from cut(encode(codec, [(p.prompt, p.target) for p in problems]), config.batch)
+    for step in range(config.base_steps):
+        families = ["chain"] if step < config.base_chain_steps else FAMILIES
+        problems = balanced(rng, "train", config.base_levels, config.base_batch, families)
+        yield encode(codec, [(p.prompt, p.target) for p in problems])
 
 
 def pretrain(config: Config, device: str) -> GPT:

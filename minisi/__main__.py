@@ -60,28 +60,26 @@ def bench(device: str) -> None:
 
     config, (device, why), codec = Config(), pick_device(device), Codec()
     rng, model, a = dice(1, "bench"), checkpoint.new_model(config, device), torch.randn(1024, 1024, device=device)
-    problems = balanced(rng, "train", config.base_levels, 40 * config.batch)
+    problems = balanced(rng, "train", config.base_levels, 40 * config.base_batch)
     pairs = [(p.prompt, p.target) for p in problems]
-    plan = cut(encode(codec, pairs), config.batch)
+    plan = cut(encode(codec, pairs), config.base_batch)
 
     def train(optimizers: list[torch.optim.Optimizer]) -> Callable[[], int]:
         return lambda: fit(model, optimizers, plan, lambda step: 1.0, tqdm(disable=True))[1]
 
     def decode() -> int:
-        nonlocal questions
-        questions += len(pairs)
         return sum(len(c.tokens) for c in generate(model, codec, [prompt for prompt, _ in pairs], config.limit))
 
     mm = rate(lambda: [a @ a for _ in range(10)] and 10) * 2 * 1024**3 / 1e9
     full = rate(train(build(model, model.blocks, config.base_lr)), 8)
     share = 6 * sum(p.numel() for p in model.parameters()) * full / 1e9 / mm
-    questions, tokens = 0, rate(decode)
+    tokens, each = rate(decode), decode() / len(pairs)
     model.requires_grad_(False)
     adapted = rate(train([adamw(lora.add(model.blocks, config.r, config.lora_alpha), config.lr)]), 8)
     made = rate(lambda: len(balanced(rng, "train", config.levels, 1000)))
     print(f"device: {device} ({why})\nfp32_mm: {mm:.0f} GFLOP/s\ntraining: {full:,.0f} tokens/s, {share:.2f} of the fp32_mm rate")
     print(f"lora: {adapted:,.0f} tokens/s, a step takes {full / adapted:.2f} of a full step")
-    print(f"decoding: {tokens:,.0f} tokens/s\nproblems: {made:,.0f} a second")
+    print(f"decoding: {tokens:,.0f} tokens/s, {tokens / each:,.0f} questions/s, probabilities included\nproblems: {made:,.0f} a second")
 
 
 def main() -> None:

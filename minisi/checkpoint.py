@@ -45,6 +45,11 @@ def write_json(path: Path, content: Any) -> None:
     write(path, json.dumps(content, indent=2) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote."""
+    return json.loads(path.read_text())
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors by name."""
     buffer = io.BytesIO()
@@ -72,26 +77,36 @@ def save_base(folder: Path, config: Config, model: GPT) -> None:
     write_json(folder / "manifest.json", {"format": FORMAT, "vocabulary": VOCABULARY, "sha256": files})
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """The settings that a folder's model was made with; raises UserError where they can't be read."""
+def read_base(folder: Path, name: str) -> bytes:
+    """A file of a base or run folder; ValueError where it is not what the folder's manifest says."""
+    content = (folder / name).read_bytes()
+    if (folder / "manifest.json").exists():
+        manifest = read_json(folder / "manifest.json")
+        if manifest["format"] != FORMAT or manifest["vocabulary"] != VOCABULARY:
+            raise ValueError("another version of minisi made it")
+        if manifest["sha256"][name] != hashlib.sha256(content).hexdigest():
+            raise ValueError(f"{name} is not what the manifest says")
+    return content
+
+
+def read_settings(folder: Path, given: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The settings that a folder's model was made with; raises UserError where they can't be read or clash with what was given."""
     try:
-        made = json.loads((folder / "config.json").read_text())
-        return {f.name: type(f.default)(made[f.name]) for f in fields(Config) if f.metadata["group"] in BASE or f.name == "seed"}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder} holds no readable config.json ({error}): delete {folder} and run again") from None
+        made = json.loads(read_base(folder, "config.json"))
+        settings = {f.name: type(f.default)(made[f.name]) for f in fields(Config) if f.metadata["group"] in BASE}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"cannot read {folder / 'config.json'} ({error}): delete {folder} and run again") from None
+    clash = [f"{name} {value}, not {given[name]}" for name, value in settings.items() if given and given.get(name, value) != value]
+    if clash:
+        raise UserError(f"the base in {folder} was made with {'; '.join(clash)}: leave that option out, or name another folder with --base")
+    return settings
 
 
 def load_weights(folder: Path, config: Config, device: str) -> GPT:
     """The model of a base or run folder; raises UserError where it is missing, damaged, or of another shape."""
     model = new_model(config, device)
     try:
-        content = (folder / "model.pt").read_bytes()
-        if (manifest := folder / "manifest.json").exists():
-            known = json.loads(manifest.read_text())
-            if known["format"] != FORMAT or known["vocabulary"] != VOCABULARY:
-                raise ValueError("another version of minisi made it")
-            if known["sha256"]["model.pt"] != hashlib.sha256(content).hexdigest():
-                raise ValueError("model.pt is not what its manifest says")
+        content = read_base(folder, "model.pt")
         model.load_state_dict(torch.load(io.BytesIO(content), map_location=device, weights_only=True))
     except Exception as error:  # torch.load raises nearly anything on a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

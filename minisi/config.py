@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -33,27 +34,29 @@ class Config:
     n_hidden: int = option(352, "model", "hidden width of the MLP", 1)
 
     base_levels: int = option(3, "pretraining", "levels that the base meets: 1 to this", 1)
-    base_steps: int = option(1000, "pretraining", "optimiser steps", 1)
-    base_lr: float = option(4e-3, "pretraining", "peak learning rate, Muon and AdamW alike", 0)
-    batch: int = option(48, "pretraining", "examples a step, in finetuning too", 2)
+    base_steps: int = option(1400, "pretraining", "optimiser steps", 1)
+    base_chain_steps: int = option(150, "pretraining", "of these steps, the first that see `chain` alone", 0)
+    base_lr: float = option(3e-3, "pretraining", "peak learning rate, Muon and AdamW alike", 0)
+    base_batch: int = option(32, "pretraining", "problems a step", 1)
 
     arm: str = option("failure", "loop", "what is learned from: failures, the same number of random questions, or nothing", choices=ARMS)
     corrector: str = option("solver", "loop", "who corrects: the tutor program, or the model's own samples", choices=CORRECTORS)
     rounds: int = option(5, "loop", "rounds of the loop", 0)
     levels: int = option(4, "loop", "levels that are asked: 1 to this", 1)
-    questions: int = option(3072, "loop", "questions asked a round", 1)
+    questions: int = option(1536, "loop", "questions asked a round", 1)
     dev_questions: int = option(768, "loop", "fresh dev questions a round, for the threshold and again for the gate", 1)
     threshold: float = option(-1.0, "loop", "confidence below which an answer is unsure, 0 to 1; -1 fits the F1 of errors on dev", -1, 1)
     samples: int = option(8, "loop", "samples a question for the `self` corrector", 1)
     temperature: float = option(0.7, "loop", "of those samples", 0)
     limit: int = option(160, "loop", "longest completion, in tokens", 1)
 
-    steps: int = option(240, "finetuning", "LoRA steps a round", 1)
+    steps: int = option(400, "finetuning", "LoRA steps a round", 1)
+    batch: int = option(32, "finetuning", "examples a step", 1)
     lr: float = option(2e-3, "finetuning", "peak learning rate (AdamW)", 0)
     replay: float = option(0.5, "finetuning", "share of a batch that is replayed right answers", 0, 1)
     newest: float = option(0.5, "finetuning", "share of the failures in a batch that is from this round", 0, 1)
     r: int = option(16, "finetuning", "rank of the adapters", 1)
-    lora_alpha: float = option(32, "finetuning", "adapter strength times r", 0)
+    lora_alpha: float = option(32.0, "finetuning", "adapter strength times r", 0)
 
     def __post_init__(self) -> None:
         if self.n_embd % (2 * self.n_head):
@@ -75,9 +78,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Print the message with a suggestion and exit with code 2."""
-        known = [name for action in self._actions for name in (*action.option_strings, *map(str, action.choices or ()))]
-        near = [match for word in message.replace("'", " ").replace("=", " ").split() for match in difflib.get_close_matches(word, known, 1) if match != word]
-        super().error(message + (f"; did you mean {near[-1]}?" if near else "") + f" ({self.prog} --help lists all)")
+        if choice := re.search(r"argument (\S+): invalid choice: '(.*?)'", message):
+            word, known = choice[2], [str(c) for a in self._actions if choice[1] in (*a.option_strings, a.dest) for c in a.choices]
+        else:
+            word, known = message.removeprefix("unrecognized arguments: ").split()[0], [o for a in self._actions for o in a.option_strings]
+        near = difflib.get_close_matches(word, known, 1)
+        super().error(message + (f"; did you mean {near[0]}?" if near else "") + f" ({self.prog} --help lists all)")
 
 
 def number(kind: type, low: float | None, high: float | None) -> Any:

@@ -70,13 +70,12 @@ def fit_threshold(scores: np.ndarray, right: np.ndarray) -> float:
     ordered = scores[order]
     f1[:-1][ordered[1:] == ordered[:-1]] = 0  # a threshold can't part equal scores
     best = int(f1.argmax())
-    above = ordered[best + 1] if best + 1 < len(ordered) else 1.0
-    return float((ordered[best] + above) / 2)
+    return float(ordered[best : best + 2].mean()) if best + 1 < len(ordered) else float(np.nextafter(ordered[best], 2))
 
 
-def measure(problems: Sequence[Problem], completions: Sequence[Completion], threshold: float | None = None) -> Quality:
-    """Fit the threshold (unless one is given) and measure the detector on dev answers."""
+def measure(problems: Sequence[Problem], completions: Sequence[Completion], threshold: float = -1.0) -> Quality:
+    """Measure the detector on dev answers; a negative threshold is fitted to them."""
     verdicts = [judge(p, c, 0.0) for p, c in zip(problems, completions)]
     scores = np.array([v.confidence for v in verdicts])
     right = np.array([v.kind == "right" for v in verdicts])
-    return Quality(fit_threshold(scores, right) if threshold is None else threshold, auroc(scores, right), ece(scores, right))
+    return Quality(fit_threshold(scores, right) if threshold < 0 else threshold, auroc(scores, right), ece(scores, right))

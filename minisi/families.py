@@ -39,13 +39,13 @@ def columns(top: str, bottom: str, symbol: str, rule: Callable[[int, int, int], 
 
 
 class Add:
-    """`347+86`: the level is the number of digits of the longer number, less one."""
+    """`347+86`: the longer number has as many digits as the level says; level 1 is two digits and one."""
 
     pattern = r"(\d+)\+(\d+)"
 
     @staticmethod
     def ask(rng: Random, level: int) -> str:
-        return f"{number(rng, level + 1)}+{number(rng, rng.randint(max(1, level), level + 1))}"
+        return f"{number(rng, max(2, level))}+{number(rng, max(1, level - rng.randint(0, level > 2)))}"
 
     @staticmethod
     def solve(question: str) -> tuple[str, str]:
@@ -65,7 +65,7 @@ class Sub:
 
     @staticmethod
     def ask(rng: Random, level: int) -> str:
-        a, b = number(rng, level + 1), number(rng, rng.randint(max(1, level), level + 1))
+        a, b = Add.ask(rng, level).split("+")
         return f"{a}-{b}" if int(a) >= int(b) else f"{b}-{a}"
 
     @staticmethod
@@ -83,7 +83,7 @@ class Mul:
 
     @staticmethod
     def ask(rng: Random, level: int) -> str:
-        return f"{number(rng, level + 1)}*{rng.randint(2, 9)}"
+        return f"{number(rng, level + 1)}*{rng.randint(2, 6)}"
 
     @staticmethod
     def solve(question: str) -> tuple[str, str]:
@@ -107,6 +107,8 @@ def nest(rng: Random, terms: list, join: Callable) -> str:
 def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, str], str]]]) -> tuple[str, str]:
     """One operation a step: the first innermost bracket, there the tightest operator, from the left."""
     steps = []
+    if re.search(r"[\d)]\(|\)\d", text):
+        raise UserError(f"{text!r} lacks an operator beside a bracket")
     while not re.fullmatch(atom, text):
         inner = re.search(r"\(([^()]*)\)", text)
         start, end = inner.span(1) if inner else (0, len(text))
@@ -122,15 +124,15 @@ def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, 
 
 
 class Expr:
-    """`((3+4)*2)-5`: level + 1 operations on digits, no intermediate value below 0; in what we ask, none above 49."""
+    """`((3+4)*2)-5`: level + 1 operations on digits, no intermediate value below 0; in what we ask, none above 29."""
 
-    pattern = r"[\d+*()-]+"
+    pattern = r"(?=.*[+*-])[\d+*()-]+"
 
     @staticmethod
     def ask(rng: Random, level: int) -> str:
         def join(left: tuple, right: tuple) -> tuple[str, int]:
             (a, x), (b, y) = left, right
-            fits = [symbol for symbol, ok in (("+", x + y < 50), ("-", x >= y), ("*", x * y < 50)) if ok]
+            fits = [symbol for symbol, ok in (("+", x + y < 30), ("-", x >= y), ("*", x * y < 30)) if ok]
             if not fits:
                 (a, x), (b, y), fits = right, left, ["-"]
             symbol = rng.choice(fits)
@@ -155,13 +157,13 @@ class Expr:
 
 
 class Sort:
-    """`sort 52 17 83`: level + 2 numbers; the steps insert them one by one into a sorted list."""
+    """`sort 5 2 8 3`: level + 3 digits; the steps insert them one by one into a sorted list."""
 
     pattern = r"sort( \d+)+"
 
     @staticmethod
     def ask(rng: Random, level: int) -> str:
-        return "sort " + " ".join(number(rng, 2) for _ in range(level + 2))
+        return "sort " + " ".join(str(rng.randrange(10)) for _ in range(level + 3))
 
     @staticmethod
     def solve(question: str) -> tuple[str, str]:
@@ -193,16 +195,16 @@ class Logic:
 
 
 class Chain:
-    """`c>f,a>c,f>b from a 3`: shuffled facts, level + 1 of them on the path, two off it; follow the path."""
+    """`c>f,a>c,f>b from a 3`: shuffled facts, level + 1 on the path, one more beyond or beside it; follow the path."""
 
-    pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] \d+"
+    pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] [1-9]\d*"
 
     @staticmethod
     def ask(rng: Random, level: int) -> str:
-        hops = min(level + 1, 22)  # more than that, and the alphabet is used up
-        path = rng.sample(string.ascii_lowercase[: max(10, hops + 4)], hops + 4)
+        hops = min(level + 1, 23)  # more than that, and the alphabet is used up
+        path = rng.sample(string.ascii_lowercase[: max(10, hops + 3)], hops + 3)
         facts = [f"{a}>{b}" for a, b in zip(path, path[1:])]
-        del facts[hops + rng.randrange(3)]  # cut at or beyond the last hop: what is left over leads astray
+        del facts[hops + rng.randrange(2)]  # cut at or beyond the last hop: what is left over leads astray
         rng.shuffle(facts)
         return f"{','.join(facts)} from {path[0]} {hops}"
 
@@ -210,6 +212,8 @@ class Chain:
     def solve(question: str) -> tuple[str, str]:
         facts, _, at, hops = question.split(" ")
         arrows, steps = dict(fact.split(">") for fact in facts.split(",")), []
+        if len(arrows) <= facts.count(","):
+            raise UserError("two facts start from the same letter: leave one of them out")
         for _ in range(int(hops)):
             if at not in arrows:
                 raise UserError(f"no fact leads on from {at!r}: ask for fewer hops or add one")
@@ -224,44 +228,39 @@ class Chain:
 
 
 class Story:
-    """Two people and `level` events; the steps follow the person who is asked about."""
+    """`how many pens does ann have if ann has 19, gives 6 to eva, buys 4?`: `level` events, one sum or difference each."""
 
     NAMES = "tom ann ben eva sam mia leo zoe max ida kim jon".split()
     THINGS = "apples books coins cards shells pens cups stones nuts eggs stamps maps".split()
-    GAINS, LOSSES = "buys finds wins picks gets makes".split(), "loses sells drops spends returns donates".split()
-    pattern = r"how many [a-z]+ does [a-z]+ have if [a-z]+ has \d+(?:, [a-z]+ [a-z]+ \d+(?: to [a-z]+)?)*\?"
+    GAINS, LOSSES = "buys finds wins picks makes gets".split(), "loses sells drops spends returns gives".split()
+    pattern = r"how many [a-z]+ does ([a-z]+) have if \1 has \d+(?:, [a-z]+ \d+(?: (?:to|from) [a-z]+)?)*\?"
 
     @staticmethod
     def ask(rng: Random, level: int) -> str:
-        names = rng.sample(Story.NAMES, 2)
-        have = {name: rng.randint(5, 20) for name in names}
-        events = [f"{name} has {n}" for name, n in have.items()]
+        name, have, events = rng.choice(Story.NAMES), rng.randint(5, 25), []
+        text = f"how many {rng.choice(Story.THINGS)} does {name} have if {name} has {have}"
         for _ in range(level):
-            name, other = rng.sample(names, 2)
             n = rng.randint(2, 9)
-            verb = rng.choice(Story.GAINS if have[name] < n else Story.GAINS + Story.LOSSES + 4 * ["gives"])
-            have[name] += n if verb in Story.GAINS else -n
-            have[other] += n if verb == "gives" else 0
-            events.append(f"{name} {verb} {n}" + (f" to {other}" if verb == "gives" else ""))
-        asked = rng.choice((name, other)) if verb == "gives" else name
-        return f"how many {rng.choice(Story.THINGS)} does {asked} have if {', '.join(events)}?"
+            verb = rng.choice(Story.GAINS if have < n else Story.GAINS + Story.LOSSES)
+            have += n if verb in Story.GAINS else -n
+            whom = {"gets": " from ", "gives": " to "}.get(verb, "")
+            events.append(f", {verb} {n}{whom}" + (rng.choice([x for x in Story.NAMES if x != name]) if whom else ""))
+        return f"{text}{''.join(events)}?"
 
     @staticmethod
     def solve(question: str) -> tuple[str, str]:
-        asked, total, steps = question.split()[4], 0, []
-        for event in question[:-1].split(" if ")[1].split(", "):
-            name, verb, n, *to = event.split()
-            if verb not in ("has", "gives", *Story.GAINS, *Story.LOSSES):
-                raise UserError(f"{verb!r} is no verb of a story: say has, gives, {', '.join(Story.GAINS + Story.LOSSES)}")
-            gain = name == asked and verb in ("has", *Story.GAINS) or to[-1:] == [asked]
-            if not gain and name != asked:
-                continue
-            new = total + int(n) if gain else total - int(n)
+        start, *events = question[:-1].split(" if ")[1].split(", ")
+        total, steps = int(start.split()[2]), []
+        for event in events:
+            verb, n = event.split()[:2]
+            if verb not in Story.GAINS + Story.LOSSES:
+                raise UserError(f"{verb!r} is no verb of a story: take one of {', '.join(Story.GAINS + Story.LOSSES)}")
+            symbol, new = ("+", total + int(n)) if verb in Story.GAINS else ("-", total - int(n))
             if new < 0:
-                raise UserError(f"{asked} can't have fewer than none: check the numbers of the story")
-            steps.append(f"{total}{'+' if gain else '-'}{n}={new}")
+                raise UserError(f"{event!r} takes more than there is: check the numbers of the story")
+            steps.append(f"{total}{symbol}{n}={new}")
             total = new
-        return ",".join(steps[1:]) or str(total), str(total)
+        return ",".join(steps) or str(total), str(total)
 
     @staticmethod
     def canonical(question: str) -> str:

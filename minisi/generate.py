@@ -48,7 +48,7 @@ def decode_batch(model: GPT, prompts: Sequence[list[int]], limit: int, temperatu
     visible = torch.arange(P + limit, device=device) >= (P - lengths)[:, None]  # (B, P + limit): not padding
     causal = torch.ones(P, P, dtype=torch.bool, device=device).tril()
     itself = torch.eye(P, dtype=torch.bool, device=device)  # padding sees itself: a softmax over nothing is not a number
-    cache = Cache(model, B, P)
+    cache = Cache(model, B)
     logits = model(tokens, cache, (visible[:, None, None, :P] & causal) | itself)[:, -1]
     rows = torch.arange(B, device=device)  # which prompt each row of the batch belongs to
     going = torch.ones(B, dtype=torch.bool, device=device)
@@ -61,7 +61,7 @@ def decode_batch(model: GPT, prompts: Sequence[list[int]], limit: int, temperatu
         left = int(going.sum())
         if left == 0 or t + 1 == limit:
             break
-        if left < 0.9 * len(rows):  # not at once: to copy the cache costs about as much as a step
+        if left < 0.7 * len(rows):  # not at once: to copy the cache costs about as much as a step
             keep = going.nonzero().squeeze(1)
             rows, token, visible, going = rows[keep], token[keep], visible[keep], going[keep]
             cache.keep(keep)
@@ -76,7 +76,7 @@ def generate(
     codec: Codec,
     prompts: Sequence[str],
     limit: int,
-    batch: int = 512,
+    batch: int = 128,
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> list[Completion]:

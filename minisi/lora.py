@@ -20,9 +20,9 @@ class LoRALinear(nn.Module):
         weight = linear.weight
         self.linear, self.scaling, self.merged = linear.requires_grad_(False), lora_alpha / r, False
         self.factor = 1.0
-        self.lora_A = nn.Parameter(torch.empty(r, weight.size(1), device=weight.device))
+        A = nn.init.kaiming_uniform_(torch.empty(r, weight.size(1)), a=math.sqrt(5), generator=generator)  # as PEFT and the paper's code do
+        self.lora_A = nn.Parameter(A.to(weight.device))
         self.lora_B = nn.Parameter(torch.zeros(weight.size(0), r, device=weight.device))
-        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5), generator=generator)  # as PEFT and the paper's code do
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)"""
@@ -61,11 +61,10 @@ def merge(module: nn.Module) -> None:
 
 
 def remove(module: nn.Module) -> None:
-    """Put the plain layers back, with the update where it was merged and without it where it was not; all can train again."""
+    """Put the plain layers back, with the update where it was merged and without it where it was not; they stay frozen."""
     for name, layer in layers(module).items():
         parent, _, child = name.rpartition(".")
         setattr(module.get_submodule(parent), child, layer.linear)
-    module.requires_grad_(True)
 
 
 def state(module: nn.Module) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """The failure memory: what went wrong, what would have been right, and what is still failing."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from random import Random
 
 from .detect import Verdict
 from .generate import Completion
-from .runtime import UserError
+from .runtime import UserError, decimals
 from .tasks import BAR, Problem, identity, solve, split_of
 
 UNSOLVED = "unsolved"  # the source of a failure that has no correction yet
@@ -51,7 +52,7 @@ def failure(problem: Problem, completion: Completion, verdict: Verdict, correcti
         answer=answer,
         said=said,
         wrong_steps=wrong_steps,
-        confidence=round_to(verdict.confidence),
+        confidence=decimals(verdict.confidence, 6),
         kind=verdict.kind,
         source=source if correction else UNSOLVED,
         round=round,
@@ -60,20 +61,15 @@ def failure(problem: Problem, completion: Completion, verdict: Verdict, correcti
     )
 
 
-def round_to(x: float) -> float:
-    """Six decimals: enough to read, few enough to be the same on every platform."""
-    return float(f"{x:.6f}")
-
-
 class FailureMemory:
     """An append-only JSONL file and its contents: the last row of an id counts.  `right[id]` is how it was last answered."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.failures, self.right = path, {}, {}
-        text = path.read_text() if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a row without its line end was torn by a crash: it doesn't count
+        text = path.read_bytes() if path.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]  # a row without its line end was torn by a crash: it doesn't count
         if whole != text:
-            path.write_text(whole)
+            os.truncate(path, len(whole))
         for n, line in enumerate(whole.splitlines(), 1):
             try:
                 row = Failure(**json.loads(line))

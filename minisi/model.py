@@ -10,26 +10,31 @@ from torch import Tensor, nn
 
 
 class Cache:
-    """Keys and values of the tokens seen so far, (layers, B, H, room, D) each; `length` of them are filled."""
+    """Keys and values of the tokens seen so far, each (layers, B, H, room, D), of whose room `length` is filled."""
 
-    def __init__(self, model: "GPT", batch: int, room: int) -> None:
+    def __init__(self, model: "GPT", batch: int) -> None:
         heads, width = model.n_head, model.head.in_features // model.n_head
-        shape = (len(model.blocks), batch, heads, room, width)
-        self.k, self.v = (torch.empty(shape, device=model.head.weight.device) for _ in range(2))
+        self.k, self.v = (torch.empty(len(model.blocks), batch, heads, 0, width, device=model.head.weight.device) for _ in range(2))
         self.length = 0
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store (B, H, T, D) keys and values of a layer; returns that layer's (B, H, S, D), the new ones included."""
         end = self.length + k.size(2)
         if end > self.k.size(3):
-            self.k, self.v = F.pad(self.k, (0, 0, 0, 32)), F.pad(self.v, (0, 0, 0, 32))
+            self.k, self.v = (self.widen(x, end + 32) for x in (self.k, self.v))
         self.k[layer, :, :, self.length : end] = k
         self.v[layer, :, :, self.length : end] = v
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
+    def widen(self, x: Tensor, room: int) -> Tensor:
+        """A copy with more room."""
+        wide = x.new_empty(*x.shape[:3], room, x.size(4))
+        wide[:, :, :, : self.length] = x[:, :, :, : self.length]
+        return wide
+
     def keep(self, rows: Tensor) -> None:
         """Drop every row of the batch but these."""
-        self.k, self.v = self.k[:, rows], self.v[:, rows]
+        self.k, self.v = self.k[:, rows, :, : self.length], self.v[:, rows, :, : self.length]
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -83,6 +88,8 @@ class GPT(nn.Module):
         start = cache.length if cache else 0
         end = start + tokens.size(1)
         D = self.head.in_features // self.n_head
+        if mask is None and start:
+            mask = torch.ones(end - start, end, dtype=torch.bool, device=tokens.device).tril(start)
         rates = 10_000.0 ** -(torch.arange(0, D, 2, device=tokens.device) / D)  # (D/2,)
         angles = torch.outer(torch.arange(start, end, device=tokens.device), rates).repeat(1, 2)  # (T, D)
         x, cos, sin = self.embed(tokens), angles.cos(), angles.sin()

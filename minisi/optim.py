@@ -26,7 +26,7 @@ class Muon(torch.optim.Optimizer):
     0.2 sqrt(max(m, n)), which gives it the size of an AdamW step (Liu et al. 2025, section 2.2), so one rate serves both.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0, ns_steps: int = 3) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0, ns_steps: int = 5) -> None:
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay, ns_steps=ns_steps))
 
     @torch.no_grad()

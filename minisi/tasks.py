@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -42,7 +42,7 @@ def prompt(question: str) -> str:
 
 def family_of(question: str) -> str:
     """The family whose pattern the question matches; raises UserError where none does."""
-    for name, family in FAMILIES.items():
+    for name, family in FAMILIES.items() if len(question) < 500 else ():
         if re.fullmatch(family.pattern, question):
             return name
     raise UserError(f"no family can solve {question!r}: the README shows a question of each, such as '347+586'")
@@ -81,9 +81,9 @@ def draw(rng: Random, split: str, family: str, level: int) -> Problem:
     return solve(question, family, level)
 
 
-def balanced(rng: Random, split: str, levels: int, count: int) -> list[Problem]:
+def balanced(rng: Random, split: str, levels: int, count: int, families: Iterable[str] = FAMILIES) -> list[Problem]:
     """`count` fresh problems of the split, shuffled, even over families and levels 1 to `levels`."""
-    cells = [(family, level) for level in range(1, levels + 1) for family in FAMILIES]
+    cells = [(family, level) for level in range(1, levels + 1) for family in families]
     problems = [draw(rng, split, *cells[i % len(cells)]) for i in range(count)]
     rng.shuffle(problems)
     return problems
@@ -106,7 +106,7 @@ def read_test_set(path: str | Path) -> list[Problem]:
         rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
         problems = [Problem(**{k: row[k] for k in Problem.__slots__}) for row in rows]
         bad = [p for p in problems if split_of(p.question) != "test" or solve(p.question, p.family, p.level) != p]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, UserError) as error:
         raise UserError(f"cannot read the test set {path} ({error}): git checkout {path} restores it") from None
     if bad or not problems:
         raise UserError(f"the test set {path} holds {len(bad)} damaged rows of {len(problems)}: git checkout {path} restores it")

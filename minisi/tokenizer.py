@@ -1,6 +1,7 @@
 """Text to token ids and back, on the `tokenizers` package: a token per digit, letter, symbol and word.
 
     "if tom has 12" -> "if", " tom", " has", " 1", "2"     a word or a digit takes the space before it with it
+    "7+6+0=13"      -> "7", "+", "6", "+0=", "1", "3"    so does an operation with its last digit
     "c>f,a>c"       -> "c>", "f", ",", "a>", "c"           an arrow belongs to its letter, so that what follows a letter stands next
                                                            to it; one token more between them, and `chain` isn't learned
 """
@@ -15,10 +16,10 @@ from .families import Story
 from .runtime import UserError
 
 SYMBOLS = "+-*()=,.>?| "
-WORDS = sorted({*Story.NAMES, *Story.THINGS, *Story.GAINS, *Story.LOSSES, *"has gives to how many does have if sort and or from".split()})
-PIECE = f" ?(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z])|[a-z]>| ?[0-9]|."  # see the examples above
+WORDS = sorted({*Story.NAMES, *Story.THINGS, *Story.GAINS, *Story.LOSSES, *"has from to how many does have if sort and or".split()})
+PIECE = f" ?(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z])|[a-z]>|[+*-][0-9]=| ?[0-9]|."  # see the examples above
 EOS = 0  # end of text; also fills up batches, where it is masked
-VOCABULARY = ["<eos>", *string.digits, *SYMBOLS, *string.ascii_lowercase, *WORDS, *(f" {w}" for w in [*WORDS, *string.digits]), *(f"{c}>" for c in string.ascii_lowercase)]
+VOCABULARY = ["<eos>", *string.digits, *SYMBOLS, *string.ascii_lowercase, *WORDS, *(f" {w}" for w in [*WORDS, *string.digits]), *(f"{c}>" for c in string.ascii_lowercase), *(f"{o}{d}=" for o in "+-*" for d in string.digits)]
 
 
 class Codec:
