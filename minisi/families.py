@@ -12,7 +12,7 @@ A family is a class with
   ask(rng, level)        a new question; levels are 1, 2, 3, ... without an upper end
   solve(question)        (steps, answer), from the question's text and nothing else, so a question that a person typed will do
   canonical(question)    optional: one text for all questions that are the same problem, which decides the split
-and is named in FAMILIES, at the end.
+and is named in FAMILIES, at the end.  It is a namespace, never an instance, so its functions take no `self`.
 """
 
 import operator
@@ -43,17 +43,14 @@ class Add:
 
     pattern = r"(\d+)\+(\d+)"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         return f"{number(rng, max(2, level))}+{number(rng, max(1, level - rng.randint(0, level > 2)))}"
 
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         a, b = question.split("+")
         width = max(len(a), len(b))
         return columns(a.zfill(width), b.zfill(width), "++", lambda x, y, carry: x + y + carry)
 
-    @staticmethod
     def canonical(question: str) -> str:
         return "+".join(sorted(question.split("+")))
 
@@ -63,12 +60,10 @@ class Sub:
 
     pattern = r"(\d+)-(\d+)"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         a, b = Add.ask(rng, level).split("+")
         return f"{a}-{b}" if int(a) >= int(b) else f"{b}-{a}"
 
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         a, b = question.split("-")
         if int(a) < int(b):
@@ -81,16 +76,13 @@ class Mul:
 
     pattern = r"(\d+)\*(\d)"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         return f"{number(rng, level + 1)}*{rng.randint(2, 6)}"
 
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         a, b = question.split("*")
         return columns(a, b * len(a), "*+", lambda x, y, carry: x * y + carry)
 
-    @staticmethod
     def canonical(question: str) -> str:
         return "*".join(sorted(question.split("*")))
 
@@ -123,12 +115,14 @@ def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, 
     return ",".join(steps), text
 
 
+CALCULATE = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+
+
 class Expr:
     """`((3+4)*2)-5`: level + 1 operations on digits, no intermediate value below 0; in what we ask, none above 29."""
 
     pattern = r"(?=.*[+*-])[\d+*()-]+"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         def join(left: tuple, right: tuple) -> tuple[str, int]:
             (a, x), (b, y) = left, right
@@ -136,19 +130,14 @@ class Expr:
             if not fits:
                 (a, x), (b, y), fits = right, left, ["-"]
             symbol = rng.choice(fits)
-            return f"{a}{symbol}{b}", Expr.value(x, symbol, y)
+            return f"{a}{symbol}{b}", CALCULATE[symbol](x, y)
 
         digits = [rng.randint(1, 9) for _ in range(level + 2)]
         return nest(rng, [(str(d), d) for d in digits], join)
 
-    @staticmethod
-    def value(x: int, symbol: str, y: int) -> int:
-        return {"+": operator.add, "-": operator.sub, "*": operator.mul}[symbol](x, y)
-
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         def apply(a: str, symbol: str, b: str) -> str:
-            value = Expr.value(int(a), symbol, int(b))
+            value = CALCULATE[symbol](int(a), int(b))
             if value < 0:
                 raise UserError(f"{a}{symbol}{b} is below zero, which no family covers: reorder the expression")
             return str(value)
@@ -161,17 +150,14 @@ class Sort:
 
     pattern = r"sort( \d+)+"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         return "sort " + " ".join(str(rng.randrange(10)) for _ in range(level + 3))
 
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         numbers = question.split()[1:]
         lists = [" ".join(sorted(numbers[: i + 1], key=int)) for i in range(len(numbers))]
         return ",".join(lists[:-1] or lists), lists[-1]
 
-    @staticmethod
     def canonical(question: str) -> str:
         return " ".join(sorted(question.split()))
 
@@ -181,12 +167,10 @@ class Logic:
 
     pattern = r"(?:[01]{2}|[()]| and | or )+"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         words = [(f"{rng.randrange(4):02b}", None) for _ in range(level + 2)]
         return nest(rng, words, lambda a, b: (f"{a[0]} {rng.choice(('and', 'or'))} {b[0]}", None))
 
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         def bitwise(rule: Callable[[int, int], int]) -> Callable[[str, str, str], str]:
             return lambda a, _, b: f"{rule(int(a, 2), int(b, 2)):02b}"
@@ -199,7 +183,6 @@ class Chain:
 
     pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] [1-9]\d*"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         hops = min(level + 1, 23)  # more than that, and the alphabet is used up
         path = rng.sample(string.ascii_lowercase[: max(10, hops + 3)], hops + 3)
@@ -208,7 +191,6 @@ class Chain:
         rng.shuffle(facts)
         return f"{','.join(facts)} from {path[0]} {hops}"
 
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         facts, _, at, hops = question.split(" ")
         arrows, steps = dict(fact.split(">") for fact in facts.split(",")), []
@@ -221,7 +203,6 @@ class Chain:
             at = arrows[at]
         return ",".join(steps), at
 
-    @staticmethod
     def canonical(question: str) -> str:
         facts, query = question.split(" ", 1)
         return f"{','.join(sorted(facts.split(',')))} {query}"
@@ -235,7 +216,6 @@ class Story:
     GAINS, LOSSES = "buys finds wins picks makes gets".split(), "loses sells drops spends returns gives".split()
     pattern = r"how many [a-z]+ does ([a-z]+) have if \1 has \d+(?:, [a-z]+ \d+(?: (?:to|from) [a-z]+)?)*\?"
 
-    @staticmethod
     def ask(rng: Random, level: int) -> str:
         name, have, events = rng.choice(Story.NAMES), rng.randint(5, 25), []
         text = f"how many {rng.choice(Story.THINGS)} does {name} have if {name} has {have}"
@@ -247,7 +227,6 @@ class Story:
             events.append(f", {verb} {n}{whom}" + (rng.choice([x for x in Story.NAMES if x != name]) if whom else ""))
         return f"{text}{''.join(events)}?"
 
-    @staticmethod
     def solve(question: str) -> tuple[str, str]:
         start, *events = question[:-1].split(" if ")[1].split(", ")
         total, steps = int(start.split()[2]), []
@@ -262,15 +241,10 @@ class Story:
             total = new
         return ",".join(steps) or str(total), str(total)
 
-    @staticmethod
     def canonical(question: str) -> str:
         names: dict[str, str] = {}
-
-        def rename(match: re.Match) -> str:
-            known = match[0] in Story.NAMES or match[0] in Story.THINGS
-            return names.setdefault(match[0], f"#{len(names)}") if known else match[0]
-
-        return re.sub("[a-z]+", rename, question)
+        known = "|".join(Story.NAMES + Story.THINGS)
+        return re.sub(rf"\b({known})\b", lambda match: names.setdefault(match[0], f"#{len(names)}"), question)
 
 
 FAMILIES = {c.__name__.lower(): c for c in (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)}
