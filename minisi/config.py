@@ -43,7 +43,7 @@ class Config:
     corrector: str = option("solver", "loop", "who corrects: the tutor program, or the model's own samples", choices=CORRECTORS)
     rounds: int = option(5, "loop", "rounds of the loop", 0)
     levels: int = option(4, "loop", "levels that are asked: 1 to this", 1)
-    questions: int = option(3072, "loop", "questions asked a round", 1)
+    questions: int = option(2560, "loop", "questions asked a round", 1)
     dev_questions: int = option(512, "loop", "fresh dev questions a round, for the threshold and again for the gate", 1)
     threshold: float = option(-1.0, "loop", "confidence below which an answer is unsure, 0 to 1; -1 fits the F1 of errors on dev", -1, 1)
     samples: int = option(8, "loop", "samples a question for the `self` corrector", 1)
@@ -52,7 +52,7 @@ class Config:
 
     steps: int = option(320, "finetuning", "LoRA steps a round", 1)
     batch: int = option(32, "finetuning", "examples a step", 1)
-    lr: float = option(3e-3, "finetuning", "peak learning rate (AdamW)", 0)
+    lr: float = option(2.5e-3, "finetuning", "peak learning rate (AdamW)", 0)
     replay: float = option(0.5, "finetuning", "share of a batch that is replayed right answers", 0, 1)
     newest: float = option(0.5, "finetuning", "share of the failures in a batch that is from this round", 0, 1)
     r: int = option(16, "finetuning", "rank of the adapters", 1)

@@ -97,8 +97,8 @@ def nest(rng: Random, terms: list, join: Callable) -> str:
 
 
 def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, str], str]]]) -> tuple[str, str]:
-    """One operation a step: the first innermost bracket, there the tightest operator, from the left."""
-    steps = []
+    """Rewrite an expression, one operation a step: in the first innermost bracket the tightest operator, from the left."""
+    steps = [text]
     if re.search(r"[\d)]\(|\)\d", text):
         raise UserError(f"{text!r} lacks an operator beside a bracket")
     while not re.fullmatch(atom, text):
@@ -108,18 +108,17 @@ def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, 
         match, apply = next((f for f in found if f[0]), (None, None))
         if match is None:
             raise UserError(f"{text!r} is not a complete expression: check its brackets and operators")
-        value = apply(*match.groups())
-        steps.append(f"{match[0]}={value}")
         whole = inner is not None and match.span() == (0, end - start)  # the bracket is done: drop it
-        text = text[: start + match.start() - whole] + value + text[start + match.end() + whole :]
-    return ",".join(steps), text
+        text = text[: start + match.start() - whole] + apply(*match.groups()) + text[start + match.end() + whole :]
+        steps.append(text)
+    return ",".join(steps[1:-1]) or steps[0], text
 
 
 CALCULATE = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
 
 class Expr:
-    """`((3+4)*2)-5`: level + 1 operations on digits, no intermediate value below 0; in what we ask, none above 29."""
+    """`((3+4)*2)-5`, then `(7*2)-5`, then `14-5`: level + 1 operations on digits, none below 0; in what we ask, none above 29."""
 
     pattern = r"(?=.*[+*-])[\d+*()-]+"
 
