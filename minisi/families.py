@@ -87,18 +87,12 @@ class Mul:
         return "*".join(sorted(question.split("*")))
 
 
-def nest(rng: Random, terms: list, join: Callable) -> str:
-    """Join random neighbours, `join(left, right) -> (text, value)`, until one bracketed expression is left."""
-    while len(terms) > 1:
-        i = rng.randrange(len(terms) - 1)
-        text, value = join(*terms[i : i + 2])
-        terms[i : i + 2] = [(f"({text})", value)]
-    return terms[0][0][1:-1]
+def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, str], str]]]) -> tuple[list[str], list[str]]:
+    """Work an expression out, one operation a step: in the first innermost bracket the tightest operator, from the left.
 
-
-def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, str], str]]]) -> tuple[str, str]:
-    """Rewrite an expression, one operation a step: in the first innermost bracket the tightest operator, from the left."""
-    steps = [text]
+    Returns (each operation with its result, the whole expression after each).
+    """
+    done, lines = [], [text]
     if re.search(r"[\d)]\(|\)\d", text):
         raise UserError(f"{text!r} lacks an operator beside a bracket")
     while not re.fullmatch(atom, text):
@@ -108,40 +102,42 @@ def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, 
         match, apply = next((f for f in found if f[0]), (None, None))
         if match is None:
             raise UserError(f"{text!r} is not a complete expression: check its brackets and operators")
+        value = apply(*match.groups())
         whole = inner is not None and match.span() == (0, end - start)  # the bracket is done: drop it
-        text = text[: start + match.start() - whole] + apply(*match.groups()) + text[start + match.end() + whole :]
-        steps.append(text)
-    return ",".join(steps[1:-1]) or steps[0], text
-
-
-CALCULATE = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+        text = text[: start + match.start() - whole] + value + text[start + match.end() + whole :]
+        done.append(f"{match[0]}={value}")
+        lines.append(text)
+    return done, lines
 
 
 class Expr:
-    """`((3+4)*2)-5`, then `(7*2)-5`, then `14-5`: level + 1 operations on digits, none below 0; in what we ask, none above 29."""
+    """`((3+4)*2)-5`: level + 1 operations, each on the last result and a digit; in what we ask, all from 0 to 29."""
 
     pattern = r"(?=.*[+*-])[\d+*()-]+"
+    rules = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
     def ask(rng: Random, level: int) -> str:
-        def join(left: tuple, right: tuple) -> tuple[str, int]:
-            (a, x), (b, y) = left, right
-            fits = [symbol for symbol, ok in (("+", x + y < 30), ("-", x >= y), ("*", x * y < 30)) if ok]
-            if not fits:
-                (a, x), (b, y), fits = right, left, ["-"]
-            symbol = rng.choice(fits)
-            return f"{a}{symbol}{b}", CALCULATE[symbol](x, y)
-
-        digits = [rng.randint(1, 9) for _ in range(level + 2)]
-        return nest(rng, [(str(d), d) for d in digits], join)
+        value = rng.randint(1, 9)
+        text = str(value)
+        for i in range(level + 1):
+            digit, left = rng.randint(1, 9), rng.random() < 0.5
+            x, y = (value, digit) if left else (digit, value)
+            symbol = rng.choice([s for s, rule in Expr.rules.items() if 0 <= rule(x, y) < 30] or ["-"])
+            if symbol == "-" and x < y:
+                x, y, left = y, x, not left
+            value, part = Expr.rules[symbol](x, y), f"({text})" if i else text
+            text = f"{part}{symbol}{digit}" if left else f"{digit}{symbol}{part}"
+        return text
 
     def solve(question: str) -> tuple[str, str]:
         def apply(a: str, symbol: str, b: str) -> str:
-            value = CALCULATE[symbol](int(a), int(b))
+            value = Expr.rules[symbol](int(a), int(b))
             if value < 0:
                 raise UserError(f"{a}{symbol}{b} is below zero, which no family covers: reorder the expression")
             return str(value)
 
-        return reduce(question, r"\d+", ((r"\*", apply), (r"[+-]", apply)))
+        done, lines = reduce(question, r"\d+", ((r"\*", apply), (r"[+-]", apply)))
+        return ",".join(done), lines[-1]
 
 
 class Sort:
@@ -162,19 +158,23 @@ class Sort:
 
 
 class Logic:
-    """`(10 and 01) or 11`: level + 1 bitwise operations on two bits, so that a guess is right one time in four."""
+    """`(10 and 01) or 11`: level + 1 bitwise operations; two bits, so that a guess is right one time in four."""
 
     pattern = r"(?:[01]{2}|[()]| and | or )+"
 
     def ask(rng: Random, level: int) -> str:
-        words = [(f"{rng.randrange(4):02b}", None) for _ in range(level + 2)]
-        return nest(rng, words, lambda a, b: (f"{a[0]} {rng.choice(('and', 'or'))} {b[0]}", None))
+        terms = [f"{rng.randrange(4):02b}" for _ in range(level + 2)]
+        while len(terms) > 1:
+            i = rng.randrange(len(terms) - 1)
+            terms[i : i + 2] = [f"({terms[i]} {rng.choice(('and', 'or'))} {terms[i + 1]})"]
+        return terms[0][1:-1]
 
     def solve(question: str) -> tuple[str, str]:
         def bitwise(rule: Callable[[int, int], int]) -> Callable[[str, str, str], str]:
             return lambda a, _, b: f"{rule(int(a, 2), int(b, 2)):02b}"
 
-        return reduce(question, "[01]{2}", ((" and ", bitwise(operator.and_)), (" or ", bitwise(operator.or_))))
+        _, lines = reduce(question, "[01]{2}", ((" and ", bitwise(operator.and_)), (" or ", bitwise(operator.or_))))
+        return ",".join(lines[1:-1]) or question, lines[-1]
 
 
 class Chain:
