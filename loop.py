@@ -29,7 +29,7 @@ from minisi.generate import Completion, generate
 from minisi.memory import UNSOLVED, Failure, FailureMemory, failure
 from minisi.model import GPT
 from minisi.optim import adamw, schedule
-from minisi.runtime import cli, decimals, dice, environment, pick_device, torch_dice
+from minisi.runtime import cli, decimals, dice, environment, peak_memory, pick_device, torch_dice
 from minisi.tasks import Problem, balanced, read_test_set
 from minisi.tokenizer import Codec
 from minisi.trainer import cut, encode, fit
@@ -51,7 +51,7 @@ class Run:
     def __init__(self, config: Config, model: GPT, test: list[Problem]) -> None:
         self.config, self.model, self.test, self.folder = config, model.requires_grad_(False), test, Path(config.out)
         self.codec, self.memory = Codec(), FailureMemory(self.folder / "memory.jsonl")
-        self.corrections = self.generated = self.trained = 0
+        self.corrections = self.generated = 0  # since the start; in this round
 
     def dice(self, purpose: str, round: int) -> Random:
         """Random numbers for one purpose in one round."""
@@ -81,10 +81,11 @@ class Run:
     def row(self, round: int, scores: Scores, quality: Quality, **figures: Any) -> dict[str, Any]:
         """A row of metrics.jsonl; figures that are not given are 0."""
         low, high = scores.interval
-        names = "asked wrong unsure unparsable self_corrected unsolved relapsed steps train_tokens dev_before dev_after fixed broken kept scale"
+        counts = "asked wrong unsure unparsable self_corrected unsolved relapsed steps train_tokens fixed broken".split()
         return {
             **dict(round=round, arm=self.config.arm, corrector=self.config.corrector, seed=self.config.seed),
-            **dict.fromkeys(names.split(), 0),
+            **dict.fromkeys(counts, 0),
+            **dict(dev_before=0.0, dev_after=0.0, kept=False, scale=0.0),
             **dict(test_n=scores.n, test_accuracy=scores.accuracy, test_low=low, test_high=high),
             **dict(by_family=scores.by_family, by_level=scores.by_level),
             **dict(auroc=quality.auroc, ece=quality.ece, threshold=quality.threshold),
@@ -95,7 +96,7 @@ class Run:
 
 def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, list[Failure]]:
     """One round: the model and the memory change.  Returns the figures, the new test scores, and the failures stored."""
-    config, memory = run.config, run.memory
+    config, memory, run.generated = run.config, run.memory, 0
 
     # 1. Sample fresh questions, never of the dev or test split.  What found no correction yet is asked again.
     fresh = balanced(run.dice("questions", round), "train", config.levels, config.questions)
@@ -128,7 +129,8 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     # 7. Gate: merge the adapter, a weakened adapter, or nothing, by what the dev questions say.
     was = evaluate.score(dev, dev_answers).accuracy
     scale, now = evaluate.gate(run.model, was, lambda: evaluate.score(dev, run.ask(dev)).accuracy) if steps else (0.0, was)
-    checkpoint.write_tensors(run.folder / "adapters" / f"round_{round:02d}.pt", lora.state(run.model))
+    if steps:
+        checkpoint.write_tensors(run.folder / "adapters" / f"round_{round:02d}.pt", lora.state(run.model))
     lora.merge(run.model)
     lora.remove(run.model)
 
@@ -212,7 +214,7 @@ def main() -> None:
     config = configure(GIVEN, made)
     rows = loop(config)
     folder = Path(config.out)
-    text = report.summary(rows, {"seconds": round(time.time() - start), "out": config.out})
+    text = report.summary(rows, {"seconds": round(time.time() - start), "memory_mib": peak_memory(), "out": config.out})
     if not report.curve(rows, folder / "curve.png"):
         print(report.terminal_curve(rows))
     checkpoint.write(folder / "report.md", report.markdown(rows, " ".join(["python", *sys.argv]), checkpoint.read_json(folder / "env.json"), text))

@@ -121,7 +121,7 @@ def has_base(folder: Path) -> bool:
 
 def new_run(folder: Path, config: Config, environment: dict[str, Any]) -> None:
     """Make a run folder; raises UserError where it already holds a run."""
-    if (folder / "config.json").exists():
+    if (folder / "metrics.jsonl").exists():
         raise UserError(f"{folder} already holds a run: choose another --out, or delete it")
     (folder / "adapters").mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", asdict(config))

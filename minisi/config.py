@@ -67,7 +67,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "smoke": dict(
         base="runs/smoke-base", out="runs/smoke-loop", n_layer=2, n_embd=64, n_head=2, n_hidden=176,
-        base_steps=150, rounds=2, questions=512, dev_questions=128, steps=60,
+        base_levels=1, base_steps=200, base_chain_steps=0, base_lr=6e-3,
+        levels=2, rounds=2, questions=640, dev_questions=256, limit=64, steps=150, lr=3e-3, replay=0.3, r=32, lora_alpha=64.0,
     ),
 }  # fmt: skip
 BASE = ("model", "pretraining")  # the groups of settings that make a base model

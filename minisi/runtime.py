@@ -6,6 +6,10 @@ import platform
 import sys
 from collections.abc import Callable
 from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # loading it takes seconds, which --help should not
+    import torch
 
 
 class UserError(Exception):
@@ -22,7 +26,7 @@ def dice(seed: int, purpose: str, round: int = 0) -> Random:
     return Random(seed_for(seed, purpose, round))
 
 
-def torch_dice(device: str, seed: int, purpose: str, round: int = 0):  # -> torch.Generator
+def torch_dice(device: "str | torch.device", seed: int, purpose: str, round: int = 0) -> "torch.Generator":
     """Torch's generator for one use of randomness, on `device`."""
     import torch
 
@@ -56,6 +60,16 @@ def environment(device: str, why: str) -> dict:
         "device": device,
         "why": why,
     }
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in MiB; 0 where the system doesn't tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def decimals(x: float, places: int) -> float:

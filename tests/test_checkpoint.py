@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minisi.checkpoint import (
+from minisi.checkpoint import (append_row,
     base_settings, has_base, load_weights, new_model, new_run, read_json, read_settings, save_base, write, write_json, write_png, write_tensors,
 )  # fmt: skip
 from minisi.config import Config
@@ -132,6 +132,7 @@ def test_a_run_is_never_made_over_another(tmp_path):
     new_run(tmp_path / "a" / "b", CONFIG, {"device": "cpu"})
     assert read_json(tmp_path / "a" / "b" / "config.json") == asdict(CONFIG) and read_json(tmp_path / "a" / "b" / "env.json") == {"device": "cpu"}
     assert (tmp_path / "a" / "b" / "adapters").is_dir()
+    append_row(tmp_path / "a" / "b" / "metrics.jsonl", {"round": 0})
     with pytest.raises(UserError, match="--out"):
         new_run(tmp_path / "a" / "b", replace(CONFIG, seed=9), {})
     assert read_json(tmp_path / "a" / "b" / "config.json")["seed"] == 3
