@@ -123,7 +123,7 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
 
     # 6. Finetune a fresh adapter on failures, mixed with replayed answers that were right.
     chosen = {*picked, *own}
-    replay = [(p.prompt, c.text) for i, (p, c) in enumerate(zip(asked, answers)) if kinds[i] == "right" and i not in chosen]
+    replay = [(p.prompt, c.text) for i, (p, c) in enumerate(zip(asked, answers)) if kinds[i] not in WRONG and i not in chosen]
     steps, tokens = finetune(run, replay, round) if picked else (0, 0)
 
     # 7. Gate: merge the adapter, a weakened adapter, or nothing, by what the dev questions say.
@@ -131,7 +131,8 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     scale, now = evaluate.gate(run.model, was, lambda: evaluate.score(dev, run.ask(dev)).accuracy) if steps else (0.0, was)
     if steps:
         checkpoint.write_tensors(run.folder / "adapters" / f"round_{round:02d}.pt", lora.state(run.model))
-    lora.merge(run.model)
+    if scale > 0:
+        lora.merge(run.model)
     lora.remove(run.model)
 
     # 8. Evaluate on the frozen test set, which has chosen nothing above.

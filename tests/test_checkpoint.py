@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from minisi.checkpoint import (append_row,
-    base_settings, has_base, load_weights, new_model, new_run, read_json, read_settings, save_base, write, write_json, write_png, write_tensors,
+from minisi.checkpoint import (
+    append_row, base_settings, has_base, load_weights, new_model, new_run, read_json, read_settings, save_base, write, write_json, write_png,
+    write_tensors,
 )  # fmt: skip
 from minisi.config import Config
 from minisi.runtime import UserError
