@@ -37,7 +37,8 @@ from train import pretrain
 
 WRONG = ("wrong", "unparsable")
 
-# Which of the asked questions an arm gets corrected, given their verdicts.  All else in a round is the same for every arm.
+# Which of the asked questions an arm gets corrected, given their verdicts.  All else in a round is the same for every arm,
+# but that `failure` alone stores the unsure answers that were right, which cost nothing; the others replay them.
 ARMS: dict[str, Callable[[Random, list[str]], list[int]]] = {
     "failure": lambda rng, kinds: [i for i, kind in enumerate(kinds) if kind in WRONG],
     "random": lambda rng, kinds: rng.sample(range(len(kinds)), sum(kind in WRONG for kind in kinds)),
@@ -100,7 +101,8 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
 
     # 1. Sample fresh questions, never of the dev or test split.  What found no correction yet is asked again.
     fresh = balanced(run.dice("questions", round), "train", config.levels, config.questions)
-    asked, known = memory.unknown(fresh) + memory.problems(solved=False), memory.problems(solved=True)
+    new, known = memory.unknown(fresh), memory.problems(solved=True)
+    asked = new + memory.problems(solved=False)
 
     # 2. Generate an answer to each, and once more to all that went wrong before.
     answers, again = run.ask(asked), run.ask(known)
@@ -114,7 +116,7 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     # 4. Correct what the arm picks.  An unsure answer that is right is its own correction, and free.
     picked = ARMS[config.arm](run.dice("arm", round), kinds)
     corrected = correct(run, [asked[i] for i in picked], round)
-    own = [i for i, kind in enumerate(kinds) if kind == "unsure" and config.arm == "failure"]
+    own = [i for i, kind in enumerate(kinds) if config.arm == "failure" and (kind == "unsure" or kind == "right" and i >= len(new))]
 
     # 5. Store the failures with their corrections.
     rows = [failure(asked[i], answers[i], verdicts[i], text, config.corrector, round) for i, text in zip(picked, corrected)]
@@ -124,7 +126,7 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     # 6. Finetune a fresh adapter on failures, mixed with replayed answers that were right.
     chosen = {*picked, *own}
     replay = [(p.prompt, c.text) for i, (p, c) in enumerate(zip(asked, answers)) if kinds[i] not in WRONG and i not in chosen]
-    steps, tokens = finetune(run, replay, round) if picked else (0, 0)
+    steps, tokens = finetune(run, replay, round) if rows else (0, 0)
 
     # 7. Gate: merge the adapter, a weakened adapter, or nothing, by what the dev questions say.
     was = evaluate.score(dev, dev_answers).accuracy
@@ -177,6 +179,7 @@ def finetune(run: Run, replay: Sequence[tuple[str, str]], round: int) -> tuple[i
 def get_base(config: Config, device: str) -> GPT:
     """The pretrained model; made first where there is none."""
     if checkpoint.has_base(Path(config.base)):
+        print(f"base {config.base}, made with seed {checkpoint.read_json(Path(config.base) / 'config.json').get('seed')}", file=sys.stderr)
         return checkpoint.load_weights(Path(config.base), config, device)
     print(f"no base in {config.base}: pretraining one", file=sys.stderr)
     return pretrain(config, device)

@@ -41,6 +41,7 @@ def batches(config: Config, codec: Codec) -> Iterator[list[Example]]:
 
 def pretrain(config: Config, device: str) -> GPT:
     """Train a base and save it in `config.base`."""
+    Path(config.base).mkdir(parents=True, exist_ok=True)  # now, not after minutes of work
     model, start = new_model(config, device), time.time()
     bar = tqdm(total=config.base_steps, desc="pretraining", unit="step", disable=None)
     try:

@@ -1,10 +1,9 @@
-"""What is on disk: the base folder and the run folder, every file written whole or not at all."""
+"""What is on disk: the base folder and the run folder.  Files are written whole or not at all, but for the logs, which grow by a row."""
 
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -31,13 +30,6 @@ def write(path: Path, content: bytes | str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def write_png(path: Path, draw: Callable[[io.BytesIO], None]) -> None:
-    """Write a picture that `draw` puts into a buffer."""
-    buffer = io.BytesIO()
-    draw(buffer)
-    write(path, buffer.getvalue())
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -115,14 +107,16 @@ def load_weights(folder: Path, config: Config, device: str) -> GPT:
 
 
 def has_base(folder: Path) -> bool:
-    """Whether a finished base is there."""
+    """Whether a finished base is there; raises UserError where a run is."""
+    if (folder / "metrics.jsonl").exists():
+        raise UserError(f"{folder} holds a run, not a base: name another folder")
     return (folder / "manifest.json").exists()
 
 
 def new_run(folder: Path, config: Config, environment: dict[str, Any]) -> None:
     """Make a run folder; raises UserError where it already holds a run."""
-    if (folder / "metrics.jsonl").exists():
-        raise UserError(f"{folder} already holds a run: choose another --out, or delete it")
+    if any((folder / name).exists() for name in ("metrics.jsonl", "memory.jsonl", "manifest.json")):
+        raise UserError(f"{folder} already holds a run or a base: choose another --out, or delete it")
     (folder / "adapters").mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", asdict(config))
     write_json(folder / "env.json", environment)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 ARMS = ("failure", "random", "static")
@@ -59,6 +60,8 @@ class Config:
     lora_alpha: float = option(32.0, "finetuning", "adapter strength times r", 0)
 
     def __post_init__(self) -> None:
+        if Path(self.base).resolve() == Path(self.out).resolve():
+            raise ValueError(f"--base and --out are both {self.out}: choose two folders")
         if self.n_embd % (2 * self.n_head):
             raise ValueError(f"--n_embd {self.n_embd} must be a multiple of twice --n_head {self.n_head}")
 
@@ -82,7 +85,7 @@ class Parser(argparse.ArgumentParser):
         if choice := re.search(r"argument (\S+): invalid choice: '(.*?)'", message):
             word, known = choice[2], [str(c) for a in self._actions if choice[1] in (*a.option_strings, a.dest) for c in a.choices]
         else:
-            word, known = message.removeprefix("unrecognized arguments: ").split()[0], [o for a in self._actions for o in a.option_strings]
+            word, known = next(iter(message.removeprefix("unrecognized arguments:").split()), ""), [o for a in self._actions for o in a.option_strings]
         near = difflib.get_close_matches(word, known, 1)
         super().error(message + (f"; did you mean {near[0]}?" if near else "") + f" ({self.prog} --help lists all)")
 

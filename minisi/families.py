@@ -180,7 +180,7 @@ class Logic:
 class Chain:
     """`c>f,a>c,f>b from a 3`: shuffled facts, level + 1 on the path, one more beyond or beside it; follow the path."""
 
-    pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] [1-9]\d*"
+    pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] [1-9]\d?"
 
     def ask(rng: Random, level: int) -> str:
         hops = min(level + 1, 23)  # more than that, and the alphabet is used up

@@ -75,15 +75,16 @@ class FailureMemory:
                 row = Failure(**json.loads(line))
             except (ValueError, TypeError):
                 raise UserError(f"{path} line {n} is not a row of a failure memory: restore the file or start with another --out") from None
-            self.failures[row.id], self.right[row.id] = row, False
+            self.failures[row.id], self.right[row.id] = row, row.kind in ("right", "unsure")
 
     def append(self, rows: Sequence[Failure]) -> None:
         """Store failures; a problem of the dev or test split may never get here."""
+        leaks = [row.question for row in rows if split_of(row.question, row.family) != "train"]
+        assert not leaks, f"leak: not of the train split: {leaks}"
         with self.path.open("a") as file:
             for row in rows:
-                assert split_of(row.question, row.family) == "train", f"leak: {row.question} is not of the train split"
                 file.write(json.dumps(asdict(row)) + "\n")
-                self.failures[row.id], self.right[row.id] = row, False
+                self.failures[row.id], self.right[row.id] = row, row.kind in ("right", "unsure")
 
     def unknown(self, problems: Sequence[Problem]) -> list[Problem]:
         """Those of the problems that are not remembered, each once."""

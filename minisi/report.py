@@ -1,12 +1,11 @@
 """What a person sees: the table, the shown failures, the curve, report.md.  Prints figures, computes none."""
 
-import json
-import sys
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import write, write_png
+from .checkpoint import write
 from .memory import Failure
 
 COLUMNS = (  # title, format of one row
@@ -111,6 +110,8 @@ def curve(rows: Sequence[dict[str, Any]], path: Path) -> bool:
         bottom.plot(rounds, [row["by_level"][level] for row in rows], marker=".", label=f"level {level}")
     bottom.set(xlabel="round", ylabel="by level", ylim=(0, 1.02), xticks=rounds)
     bottom.legend(loc="lower right", ncols=2)
-    write_png(path, figure.savefig)
+    buffer = io.BytesIO()
+    figure.savefig(buffer)
+    write(path, buffer.getvalue())
     plt.close(figure)
     return True

@@ -10,7 +10,7 @@ import re
 import string
 from collections.abc import Sequence
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from .families import Story
 from .runtime import UserError
@@ -28,7 +28,6 @@ class Codec:
     def __init__(self) -> None:
         self.tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token="<none>"))
         self.tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "isolated")
-        self.tokenizer.decoder = decoders.Fuse()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text; raises UserError that names the first piece outside the alphabet."""

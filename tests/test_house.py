@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from minisi.families import FAMILIES
+from minisi.tasks import solve
+
 ROOT = Path(__file__).parents[1]
 ORDER = (
     "config runtime families tasks tokenizer model optim lora generate detect correct memory trainer evaluate checkpoint report __main__"
@@ -52,6 +55,13 @@ def test_the_readme_gives_the_true_line_counts():
     rows = dict(re.findall(r"^\| `([\w./]+\.py)` \| (\d+) \|", (ROOT / "README.md").read_text(), re.M))
     truth = {str(path.relative_to(ROOT)): str(path.read_text().count("\n")) for path in FILES}
     assert rows == truth
+
+
+def test_the_readmes_problems_are_what_the_solver_says():
+    rows = re.findall(r"^    (\w+) +([^|\n]+)\|([^|\n]+\|[^|\n]+)$", (ROOT / "README.md").read_text(), re.M)
+    assert {family for family, _, _ in rows} == set(FAMILIES)
+    for family, question, target in rows:
+        assert solve(question).target == target and solve(question).family == family
 
 
 def test_nothing_unexpected_stands_at_the_top_level():

@@ -95,6 +95,14 @@ def test_a_folder_with_a_run_is_refused_in_one_sentence(finished, small_test_set
     assert done.returncode == 1 and "already holds a run" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_run_is_not_taken_for_a_base_nor_a_base_for_a_run(finished, tmp_path, small_test_set):
+    folder = finished[0]
+    for options in (("--base", f"{folder}/loop"), ("--out", f"{folder}/base", "--base", f"{tmp_path}/base")):
+        before = (Path(options[1]) / "model.pt").read_bytes()
+        done = run(tmp_path, small_test_set, *options)
+        assert done.returncode == 1 and "Traceback" not in done.stderr and (Path(options[1]) / "model.pt").read_bytes() == before
+
+
 def test_a_base_made_with_other_settings_is_refused(finished, tmp_path, small_test_set):
     done = run(tmp_path, small_test_set, "--base", f"{finished[0]}/base", "--n_layer", "2")
     assert done.returncode == 1 and "n_layer" in done.stderr and not (tmp_path / "loop").exists()
@@ -105,6 +113,8 @@ def test_a_base_made_with_other_settings_is_refused(finished, tmp_path, small_te
     [
         (("loop.py", "--round", "3"), 2, "--rounds"),
         (("loop.py", "--arm", "failures"), 2, "failure"),
+        (("loop.py", ""), 2, "--help"),
+        (("loop.py", "--base", "runs/x", "--out", "./runs/x"), 2, "two folders"),
         (("loop.py", "--rounds", "-1"), 2, "outside"),
         (("loop.py", "--n_embd", "100"), 2, "multiple"),
         (("loop.py", "--test", "nowhere.jsonl"), 1, "nowhere.jsonl"),
