@@ -1,7 +1,7 @@
 """Training: examples to batches of near-equal length, and fit(), which knows nothing of arithmetic."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
