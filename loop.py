@@ -13,14 +13,17 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from tqdm import tqdm
 
-from minisi import checkpoint, detect, evaluate, lora, report
+from minisi import checkpoint, compare, detect, evaluate, lora, report
+from minisi.arms import WRONG, blender, pick, shifted
 from minisi.config import Config
 from minisi.correct import CORRECTORS
 from minisi.detect import Quality
@@ -28,30 +31,22 @@ from minisi.evaluate import Scores
 from minisi.generate import Completion, generate
 from minisi.memory import UNSOLVED, Failure, FailureMemory, failure
 from minisi.model import GPT
-from minisi.optim import adamw, schedule
-from minisi.runtime import cli, decimals, dice, environment, peak_memory, pick_device, torch_dice
-from minisi.tasks import Problem, balanced, read_test_set
+from minisi.optim import adamw, build, schedule
+from minisi.runtime import UserError, cli, dice, environment, peak_memory, pick_device, torch_dice
+from minisi.tasks import Problem, balanced, read_test_set, split_of
 from minisi.tokenizer import Codec
 from minisi.trainer import cut, encode, fit
-from train import pretrain
+from train import curriculum, get_base
 
-WRONG = ("wrong", "unparsable")
-
-# Which of the asked questions an arm gets corrected, given their verdicts.  All else in a round is the same for every arm,
-# but that `failure` alone stores the unsure answers that were right, which cost nothing; the others replay them.
-ARMS: dict[str, Callable[[Random, list[str]], list[int]]] = {
-    "failure": lambda rng, kinds: [i for i, kind in enumerate(kinds) if kind in WRONG],
-    "random": lambda rng, kinds: rng.sample(range(len(kinds)), sum(kind in WRONG for kind in kinds)),
-    "static": lambda rng, kinds: [],
-}
-
+Learned = tuple[int, int, Callable[[float], Any]]  # steps, tokens, and how to set the strength of what was learned
+NOTHING: Learned = (0, 0, lambda strength: None)
 
 class Run:
     """What the steps share: settings, model, memory, the test set, and the price paid so far."""
-
-    def __init__(self, config: Config, model: GPT, test: list[Problem]) -> None:
-        self.config, self.model, self.test, self.folder = config, model.requires_grad_(False), test, Path(config.out)
-        self.codec, self.memory = Codec(), FailureMemory(self.folder / "memory.jsonl")
+    def __init__(self, config: Config, model: GPT, test: list[Problem], budget: Sequence[int]) -> None:
+        self.config, self.model, self.test, self.budget = config, model.requires_grad_(False), test, budget
+        self.codec, self.folder = Codec(), Path(config.out)
+        self.memory = FailureMemory(self.folder / "memory.jsonl")
         self.corrections = self.generated = 0  # since the start; in this round
 
     def dice(self, purpose: str, round: int) -> Random:
@@ -84,16 +79,15 @@ class Run:
         low, high = scores.interval
         counts = "asked wrong unsure unparsable self_corrected unsolved relapsed steps train_tokens fixed broken".split()
         return {
-            **dict(round=round, arm=self.config.arm, corrector=self.config.corrector, seed=self.config.seed),
+            **dict(round=round, arm=self.config.arm, corrector=self.config.corrector, seed=self.config.seed, batch=self.config.batch),
             **dict.fromkeys(counts, 0),
             **dict(dev_before=0.0, dev_after=0.0, kept=False, scale=0.0),
             **dict(test_n=scores.n, test_accuracy=scores.accuracy, test_low=low, test_high=high),
-            **dict(by_family=scores.by_family, by_level=scores.by_level),
-            **dict(auroc=quality.auroc, ece=quality.ece, threshold=quality.threshold),
+            **dict(by_family=scores.by_family, by_level=scores.by_level, by_cell=scores.by_cell),
+            **dict(auroc=quality.auroc, ece=quality.ece, threshold=quality.threshold, weights=quality.weights),
             **dict(corrections=self.corrections, memory=len(self.memory.failures), generated_tokens=self.generated),
             **figures,
         }
-
 
 def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, list[Failure]]:
     """One round: the model and the memory change.  Returns the figures, the new test scores, and the failures stored."""
@@ -109,14 +103,15 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
 
     # 3. Detect what is wrong or unsure, by a threshold fitted on dev questions.
     dev, dev_answers, quality = run.examine(round)
-    verdicts = [detect.judge(p, c, quality.threshold) for p, c in zip(asked, answers)]
+    verdicts = detect.judge(asked, answers, quality)
     kinds = [v.kind for v in verdicts]
     relapsed = memory.recall(known, evaluate.score(known, again).right)
 
     # 4. Correct what the arm picks.  An unsure answer that is right is its own correction, and free.
-    picked = ARMS[config.arm](run.dice("arm", round), kinds)
+    picked = pick(config.arm, run.dice("arm", round), kinds, run.budget[round - 1] if run.budget else None)
     corrected = correct(run, [asked[i] for i in picked], round)
-    own = [i for i, kind in enumerate(kinds) if config.arm == "failure" and (kind == "unsure" or kind == "right" and i >= len(new))]
+    free = {i for i, kind in enumerate(kinds) if config.arm not in ("random", "fresh", "static") and (kind == "unsure" or kind == "right" and i >= len(new))}
+    own = sorted(free.difference(picked))
 
     # 5. Store the failures with their corrections.
     rows = [failure(asked[i], answers[i], verdicts[i], text, config.corrector, round) for i, text in zip(picked, corrected)]
@@ -126,12 +121,12 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     # 6. Finetune a fresh adapter on failures, mixed with replayed answers that were right.
     chosen = {*picked, *own}
     replay = [(p.prompt, c.text) for i, (p, c) in enumerate(zip(asked, answers)) if kinds[i] not in WRONG and i not in chosen]
-    steps, tokens = finetune(run, replay, round) if rows else (0, 0)
+    steps, tokens, set_scale = finetune(run, [] if config.arm == "norepl" else replay, round)
 
     # 7. Gate: merge the adapter, a weakened adapter, or nothing, by what the dev questions say.
     was = evaluate.score(dev, dev_answers).accuracy
-    scale, now = evaluate.gate(run.model, was, lambda: evaluate.score(dev, run.ask(dev)).accuracy) if steps else (0.0, was)
-    if steps:
+    scale, now = evaluate.gate(set_scale, was, lambda: evaluate.score(dev, run.ask(dev)).accuracy) if steps else (0.0, was)
+    if lora.layers(run.model):
         checkpoint.write_tensors(run.folder / "adapters" / f"round_{round:02d}.pt", lora.state(run.model))
     if scale > 0:
         lora.merge(run.model)
@@ -146,52 +141,53 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
                   dev_before=was, dev_after=now, fixed=fixed, broken=broken, kept=scale > 0, scale=scale)  # fmt: skip
     return row, after, rows
 
-
 def correct(run: Run, problems: Sequence[Problem], round: int) -> list[str]:
     """Step 4: a worked solution for each problem, or an empty text where the corrector found none."""
     generator = torch_dice(run.model.head.weight.device, run.config.seed, "samples", round)
     sample = partial(run.decode, temperature=run.config.temperature, generator=generator)
     run.corrections += len(problems)
-    return CORRECTORS[run.config.corrector](problems, sample, run.config.samples)
+    texts = CORRECTORS[run.config.corrector](problems, sample, run.config.samples)
+    return shifted(problems, texts) if run.config.arm == "corrupt" else texts
 
-
-def finetune(run: Run, replay: Sequence[tuple[str, str]], round: int) -> tuple[int, int]:
-    """Step 6: train fresh adapters and leave them on the model, unmerged; (steps, tokens), or (0, 0) if there is nothing to learn."""
+def finetune(run: Run, replay: Sequence[tuple[str, str]], round: int) -> Learned:
+    """Step 6: train fresh adapters and leave them on the model, unmerged; or, in the arm `full`, all weights."""
     config, rng = run.config, run.dice("finetuning", round)
     count = config.steps * config.batch
-    failures = run.memory.sample(rng, int(count * (1 - config.replay)) if replay else count, round, config.newest)
-    if not failures:
-        return 0, 0
-    pairs = [(f.prompt, f.completion) for f in failures]
+    wanted = int(count * (1 - config.replay)) if replay else count
+    pairs = [(f.prompt, f.completion) for f in run.memory.sample(rng, wanted, round, config.newest)]
+    if config.arm == "fresh":
+        pairs = [(p.prompt, p.target) for p in balanced(rng, "train", config.levels, wanted)]
+        run.corrections += wanted
+    if not pairs or config.arm == "static":
+        return NOTHING
     pairs += rng.choices(replay, k=count - len(pairs)) if replay else []
     rng.shuffle(pairs)
     batches = cut(encode(run.codec, pairs), config.batch)
-    adapters = lora.add(run.model.blocks, config.r, config.lora_alpha, torch_dice("cpu", config.seed, "adapters", round))
+    before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
+    if config.arm == "full":
+        optimizers = build(run.model.requires_grad_(True), run.model.blocks, config.full_lr)
+    else:
+        generator = torch_dice("cpu", config.seed, "adapters", round)
+        optimizers = [adamw(lora.add(run.model.blocks, config.r, config.lora_alpha, generator), config.lr)]
     bar = tqdm(total=len(batches), desc=f"round {round}", unit="step", leave=False, disable=None)
     try:
-        return fit(run.model, [adamw(adapters, config.lr)], batches, partial(schedule, steps=len(batches)), bar)
+        steps, tokens = fit(run.model, optimizers, batches, partial(schedule, steps=len(batches)), bar, lambda step: config.question_weight)
     except FloatingPointError as error:
-        print(f"round {round}: {error}; its adapter is dropped", file=sys.stderr)
+        print(f"round {round}: {error}; what it learned is dropped", file=sys.stderr)
         lora.remove(run.model)
-        return 0, 0
+        run.model.load_state_dict(before)
+        return NOTHING
+    finally:
+        run.model.requires_grad_(False)
+    return steps, tokens, blender(run.model, before) if config.arm == "full" else partial(lora.scale, run.model)
 
-
-def get_base(config: Config, device: str) -> GPT:
-    """The pretrained model; made first where there is none."""
-    if checkpoint.has_base(Path(config.base)):
-        print(f"base {config.base}, made with seed {checkpoint.read_json(Path(config.base) / 'config.json').get('seed')}", file=sys.stderr)
-        return checkpoint.load_weights(Path(config.base), config, device)
-    print(f"no base in {config.base}: pretraining one", file=sys.stderr)
-    return pretrain(config, device)
-
-
-def loop(config: Config) -> list[dict[str, Any]]:
-    """Play all rounds; returns the rows of metrics.jsonl."""
-    device, why = pick_device(config.device)
+def loop(config: Config, budget: Sequence[int] = ()) -> list[dict[str, Any]]:
+    """Play all rounds, with the corrections a round that `budget` allows; leaves the run folder and returns the rows of metrics.jsonl."""
+    started, (device, why) = time.time(), pick_device(config.device)
     facts, test, folder = environment(device, why), read_test_set(config.test), Path(config.out)
     checkpoint.new_run(folder, config, facts)
     print(f"minisi on {device} ({why}): {config.arm} arm, {config.corrector} corrector, seed {config.seed}", file=sys.stderr)
-    run = Run(config, get_base(config, device), test)
+    run = Run(config, get_base(config, device), test, budget)
     rows: list[dict[str, Any]] = []
     print(report.header())
     for round in range(config.rounds + 1):
@@ -201,29 +197,33 @@ def loop(config: Config) -> list[dict[str, Any]]:
             row = run.row(0, scores, run.examine(0)[2])
         else:
             row, scores, failures = play(run, round, scores)
-        rows.append({**row, "seconds": decimals(time.time() - start, 2)})
+        rows.append({**row, "seconds": float(f"{time.time() - start:.2f}")})
+        checkpoint.append_row(folder / "answers.jsonl", {"round": round, "right": "".join(str(int(ok)) for ok in scores.right)})
         checkpoint.append_row(folder / "metrics.jsonl", rows[-1])
         checkpoint.write_tensors(folder / "model.pt", run.model.state_dict())
         print(report.line(rows[-1]), flush=True)
         if failures:
             print(report.shown(run.dice("shown", round).sample(failures, min(3, len(failures)))), file=sys.stderr)
+    report.finish(folder, rows, sys.argv, facts, {"leaks": audit(config), "seconds": int(time.time() - started), "memory_mib": peak_memory(), "out": config.out})
     return rows
 
+def audit(config: Config) -> str:
+    """Derive the split of what was learned from anew: of each row in the memory's file and of the first that the base was pretrained on."""
+    made = checkpoint.read_json(Path(config.base) / "config.json")
+    stream = islice(curriculum(replace(config, **made)), 100)
+    asked = [row["question"] for row in checkpoint.read_rows(Path(config.out) / "memory.jsonl")] + [p.question for batch in stream for p in batch]
+    leaks = [question for question in asked if split_of(question) != "train"]
+    if leaks:
+        raise UserError(f"{len(leaks)} of {len(asked)} questions are not of the train split, such as {leaks[0]!r}: throw {config.out} away")
+    return f"0 of {len(asked)}"
 
 def main() -> None:
     """The command line."""
-    start = time.time()
+    if GIVEN.get("compare"):
+        return compare.arms(configure({"out": "runs/compare", **GIVEN}), loop)
     base = Path(GIVEN.get("base", configure(GIVEN).base))
     made = checkpoint.read_settings(base, GIVEN) if checkpoint.has_base(base) else {}
-    config = configure(GIVEN, made)
-    rows = loop(config)
-    folder = Path(config.out)
-    text = report.summary(rows, {"seconds": round(time.time() - start), "memory_mib": peak_memory(), "out": config.out})
-    if not report.curve(rows, folder / "curve.png"):
-        print(report.terminal_curve(rows))
-    checkpoint.write(folder / "report.md", report.markdown(rows, " ".join(["python", *sys.argv]), checkpoint.read_json(folder / "env.json"), text))
-    print(text)
-
+    loop(configure(GIVEN, made))
 
 if __name__ == "__main__":
     cli(main)

@@ -18,7 +18,6 @@ from .tokenizer import VOCABULARY
 
 FORMAT = 1  # of a base folder; raised when its meaning changes
 
-
 def write(path: Path, content: bytes | str) -> None:
     """Write a file through a temporary one beside it, so that `path` never holds half of it."""
     part = path.with_name(path.name + ".part")
@@ -31,16 +30,13 @@ def write(path: Path, content: bytes | str) -> None:
     finally:
         part.unlink(missing_ok=True)
 
-
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that a person can read."""
     write(path, json.dumps(content, indent=2) + "\n")
 
-
 def read_json(path: Path) -> Any:
     """What `write_json` wrote."""
     return json.loads(path.read_text())
-
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors by name."""
@@ -48,26 +44,19 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     torch.save({name: tensor.detach().cpu() for name, tensor in tensors.items()}, buffer)
     write(path, buffer.getvalue())
 
-
 def new_model(config: Config, device: str) -> GPT:
     """An untrained model; the same weights for the same seed on every device."""
     generator = torch_dice("cpu", config.seed, "weights")
     return GPT(len(VOCABULARY), config.n_layer, config.n_embd, config.n_head, config.n_hidden, generator).to(device)
 
-
-def base_settings(config: Config) -> dict[str, Any]:
-    """The settings that make a base: those of its model and its pretraining."""
-    return {f.name: getattr(config, f.name) for f in fields(config) if f.metadata["group"] in BASE}
-
-
 def save_base(folder: Path, config: Config, model: GPT) -> None:
     """Write a base; its manifest, with the checksum of the weights, comes last and makes it valid."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / "model.pt", model.state_dict())
-    write_json(folder / "config.json", {**base_settings(config), "seed": config.seed})
+    settings = {f.name: getattr(config, f.name) for f in fields(config) if f.metadata["group"] in BASE}
+    write_json(folder / "config.json", {**settings, "seed": config.seed})
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.pt", "config.json")}
     write_json(folder / "manifest.json", {"format": FORMAT, "vocabulary": VOCABULARY, "sha256": files})
-
 
 def read_base(folder: Path, name: str) -> bytes:
     """A file of a base or run folder; ValueError where it is not what the folder's manifest says."""
@@ -79,7 +68,6 @@ def read_base(folder: Path, name: str) -> bytes:
         if manifest["sha256"][name] != hashlib.sha256(content).hexdigest():
             raise ValueError(f"{name} is not what the manifest says")
     return content
-
 
 def read_settings(folder: Path, given: dict[str, Any] | None = None) -> dict[str, Any]:
     """The settings that a folder's model was made with; raises UserError where they can't be read or clash with what was given."""
@@ -93,7 +81,6 @@ def read_settings(folder: Path, given: dict[str, Any] | None = None) -> dict[str
         raise UserError(f"the base in {folder} was made with {'; '.join(clash)}: leave that option out, or name another folder with --base")
     return settings
 
-
 def load_weights(folder: Path, config: Config, device: str) -> GPT:
     """The model of a base or run folder; raises UserError where it is missing, damaged, or of another shape."""
     model = new_model(config, device)
@@ -105,13 +92,11 @@ def load_weights(folder: Path, config: Config, device: str) -> GPT:
         raise UserError(f"cannot load the model in {folder} ({reason}): delete {folder} and run again") from None
     return model
 
-
 def has_base(folder: Path) -> bool:
     """Whether a finished base is there; raises UserError where a run is."""
     if (folder / "metrics.jsonl").exists():
         raise UserError(f"{folder} holds a run, not a base: name another folder")
     return (folder / "manifest.json").exists()
-
 
 def new_run(folder: Path, config: Config, environment: dict[str, Any]) -> None:
     """Make a run folder; raises UserError where it already holds a run."""
@@ -121,6 +106,9 @@ def new_run(folder: Path, config: Config, environment: dict[str, Any]) -> None:
     write_json(folder / "config.json", asdict(config))
     write_json(folder / "env.json", environment)
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL log; none where there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 def append_row(path: Path, row: dict[str, Any]) -> None:
     """Add one row to a JSONL log."""

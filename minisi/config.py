@@ -6,24 +6,24 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-ARMS = ("failure", "random", "static")
+ARMS = ("failure", "random", "corrupt", "full", "fresh", "norepl", "static")
 CORRECTORS = ("solver", "self")
 
+LARGEST = sys.float_info.max
 
-def option(default: Any, group: str, help: str, low: float | None = None, high: float | None = None, choices: Sequence[str] = ()) -> Any:
+def option(default: Any, group: str, help: str, low: float = 0, high: float = LARGEST, choices: Sequence[str] = ()) -> Any:
     """A field of Config with what its command-line option needs."""
-    return field(default=default, metadata=dict(group=group, help=help, low=low, high=high, choices=choices))
-
+    return field(default=default, metadata=dict(group=group, help=f"{help} (default {default})", low=low, high=high, choices=choices))
 
 @dataclass(frozen=True)
 class Config:
     """Settings of a run."""
-
     preset: str = option("default", "run", "a named set of defaults", choices=("default", "smoke"))
-    seed: int = option(1, "run", "everything random follows from it", 0)
+    seed: int = option(1, "run", "everything random follows from it")
     device: str = option("auto", "run", "where to compute", choices=("auto", "cpu", "cuda"))
     base: str = option("runs/base", "run", "folder of the pretrained model; made if it isn't there")
     out: str = option("runs/loop", "run", "folder that gets the results")
@@ -35,51 +35,59 @@ class Config:
     n_hidden: int = option(352, "model", "hidden width of the MLP", 1)
 
     base_levels: int = option(3, "pretraining", "levels that the base meets: 1 to this", 1)
-    base_steps: int = option(1250, "pretraining", "optimiser steps", 1)
-    base_chain_steps: int = option(150, "pretraining", "of these steps, the first that see `chain` alone", 0)
-    base_lr: float = option(3e-3, "pretraining", "peak learning rate, Muon and AdamW alike", 0)
+    base_steps: int = option(1500, "pretraining", "optimiser steps", 1)
+    base_chain_steps: int = option(150, "pretraining", "of these steps, the first that see `chain` alone")
+    base_question_steps: int = option(300, "pretraining", "of these steps, the last that also learn what questions look like")
+    base_question_weight: float = option(0.3, "pretraining", "weight of a question's tokens in the loss of those steps; an answer's weigh 1")
+    base_lr: float = option(3e-3, "pretraining", "peak learning rate, Muon and AdamW alike")
     base_batch: int = option(32, "pretraining", "problems a step", 1)
 
-    arm: str = option("failure", "loop", "what is learned from: failures, the same number of random questions, or nothing", choices=ARMS)
+    arm: str = option("failure", "loop", "what is learned from, and how; the README has a line for each", choices=ARMS)
     corrector: str = option("solver", "loop", "who corrects: the tutor program, or the model's own samples", choices=CORRECTORS)
-    rounds: int = option(5, "loop", "rounds of the loop", 0)
+    rounds: int = option(5, "loop", "rounds of the loop")
     levels: int = option(4, "loop", "levels that are asked: 1 to this", 1)
     questions: int = option(2560, "loop", "questions asked a round", 1)
     dev_questions: int = option(512, "loop", "fresh dev questions a round, for the threshold and again for the gate", 1)
     threshold: float = option(-1.0, "loop", "confidence below which an answer is unsure, 0 to 1; -1 fits the F1 of errors on dev", -1, 1)
     samples: int = option(8, "loop", "samples a question for the `self` corrector", 1)
-    temperature: float = option(0.7, "loop", "of those samples", 0)
+    temperature: float = option(0.7, "loop", "of those samples")
     limit: int = option(160, "loop", "longest completion, in tokens", 1)
 
     steps: int = option(320, "finetuning", "LoRA steps a round", 1)
     batch: int = option(32, "finetuning", "examples a step", 1)
-    lr: float = option(2.5e-3, "finetuning", "peak learning rate (AdamW)", 0)
+    lr: float = option(2.5e-3, "finetuning", "peak learning rate (AdamW)")
     replay: float = option(0.5, "finetuning", "share of a batch that is replayed right answers", 0, 1)
     newest: float = option(0.5, "finetuning", "share of the failures in a batch that is from this round", 0, 1)
+    question_weight: float = option(0.1, "finetuning", "weight of a question's tokens in the loss; an answer's weigh 1")
     r: int = option(16, "finetuning", "rank of the adapters", 1)
-    lora_alpha: float = option(32.0, "finetuning", "adapter strength times r", 0)
+    lora_alpha: float = option(32.0, "finetuning", "adapter strength times r")
+    full_lr: float = option(1e-3, "finetuning", "peak learning rate of the arm `full` (Muon and AdamW)")
+
+    compare: str = option("", "comparison", "arms to compare instead of one run, such as failure,random,corrupt,full,norepl")
+    seeds: str = option("1,2,3", "comparison", "seeds of the comparison; each has a base that its arms share")
 
     def __post_init__(self) -> None:
+        if unknown := set(filter(None, self.compare.split(","))) - set(ARMS):
+            raise ValueError(f"--compare knows no arm {', '.join(unknown)}: choose from {', '.join(ARMS)}")
+        if not re.fullmatch(r"\d+(,\d+)*", self.seeds):
+            raise ValueError(f"--seeds {self.seeds} must be whole numbers with commas between, such as 1,2,3")
         if Path(self.base).resolve() == Path(self.out).resolve():
             raise ValueError(f"--base and --out are both {self.out}: choose two folders")
         if self.n_embd % (2 * self.n_head):
             raise ValueError(f"--n_embd {self.n_embd} must be a multiple of twice --n_head {self.n_head}")
 
-
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "smoke": dict(
         base="runs/smoke-base", out="runs/smoke-loop", n_layer=2, n_embd=64, n_head=2, n_hidden=176,
-        base_levels=1, base_steps=200, base_chain_steps=0, base_lr=6e-3,
+        base_levels=1, base_steps=200, base_chain_steps=0, base_question_steps=40, base_lr=6e-3,
         levels=2, rounds=2, questions=640, dev_questions=256, limit=64, steps=150, lr=3e-3, replay=0.3, r=32, lora_alpha=64.0,
     ),
 }  # fmt: skip
 BASE = ("model", "pretraining")  # the groups of settings that make a base model
 
-
 class Parser(argparse.ArgumentParser):
     """argparse that names the nearest option or value when it doesn't know one."""
-
     def error(self, message: str) -> Any:
         """Print the message with a suggestion and exit with code 2."""
         if choice := re.search(r"argument (\S+): invalid choice: '(.*?)'", message):
@@ -89,39 +97,29 @@ class Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(word, known, 1)
         super().error(message + (f"; did you mean {near[0]}?" if near else "") + f" ({self.prog} --help lists all)")
 
-
-def number(kind: type, low: float | None, high: float | None) -> Any:
-    """A converter for argparse that also holds the limits."""
-    if kind is str:
-        return str
-
-    def convert(text: str) -> Any:
+def number(text: str, kind: type, low: float, high: float) -> Any:
+    """A number of a kind between limits."""
+    try:
         value = kind(text)
-        if (low is not None and not value >= low) or (high is not None and not value <= high) or value == float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is outside {low} to {high if high is not None else 'any number'}")
-        return value
-
-    convert.__name__ = {int: "whole number", float: "number"}[kind]
-    return convert
-
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no {'whole ' * (kind is int)}number") from None
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text} is outside {low} to {'any number' if high == LARGEST else high}")
+    return value
 
 def parser(description: str, pretraining_only: bool = False) -> argparse.ArgumentParser:
-    """A parser with an option for each field of Config; only options that were given appear in its result.
-
-    With `pretraining_only` it is train.py's: no settings of the loop, and `--out` is the base's folder.
-    """
+    """A parser with an option for each field of Config, of which its result has those that were given; train.py's has no settings of the loop."""
     made = Parser(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    groups: dict[str, Any] = {}
+    groups = {f.metadata["group"]: made.add_argument_group(f.metadata["group"]) for f in fields(Config) if not pretraining_only or f.metadata["group"] in ("run", *BASE)}
     for f in fields(Config):
         m, kind = f.metadata, type(f.default)
-        if pretraining_only and (f.name in ("out", "test") or m["group"] not in ("run", *BASE)):
+        if m["group"] not in groups or pretraining_only and f.name in ("out", "test"):
             continue
         flag = "out" if pretraining_only and f.name == "base" else f.name
-        group = groups.setdefault(m["group"], made.add_argument_group(m["group"]) if m["group"] not in groups else None)
-        converts = dict(choices=m["choices"]) if m["choices"] else dict(type=number(kind, m["low"], m["high"]), metavar=kind.__name__.upper())
-        group.add_argument(f"--{flag}", dest=f.name, help=f"{m['help']} (default {f.default})", **converts)
+        convert = str if kind is str else partial(number, kind=kind, low=m["low"], high=m["high"])
+        limits = dict(choices=m["choices"]) if m["choices"] else dict(type=convert, metavar=kind.__name__.upper())
+        groups[m["group"]].add_argument(f"--{flag}", dest=f.name, help=m["help"], **limits)
     return made
-
 
 def configure(given: dict[str, Any], base: dict[str, Any] | None = None) -> Config:
     """The settings: what was given, else what the base was made with, else the preset's, else the defaults; exits with 2 if they clash."""

@@ -8,11 +8,9 @@ from .tasks import Problem, check
 Sampler = Callable[[Sequence[str]], list[Completion]]  # prompts to one sampled completion each
 Corrector = Callable[[Sequence[Problem], Sampler, int], list[str]]
 
-
 def by_solver(problems: Sequence[Problem], sample: Sampler, samples: int) -> list[str]:
     """The tutor program's worked solutions."""
     return [problem.target for problem in problems]
-
 
 def by_self(problems: Sequence[Problem], sample: Sampler, samples: int) -> list[str]:
     """The model's own first sample whose final answer the checker accepts; the checker says right or wrong and no more."""
@@ -22,6 +20,5 @@ def by_self(problems: Sequence[Problem], sample: Sampler, samples: int) -> list[
         next((c.text for c in own if c.finished and check(problem.answer, c.text) == "right"), "")
         for problem, own in zip(problems, tries)
     ]
-
 
 CORRECTORS: dict[str, Corrector] = {"solver": by_solver, "self": by_self}

@@ -7,14 +7,14 @@ A problem is text, `question|steps|answer`.  One worked example, `add` at level 
 The question is what the model is asked.  The steps are written out so that each needs only what stands nearby: here one
 column at a time from the right, `digit+digit+carry=` the new carry and the digit to write.  The answer is read off them.
 
-A family is a class with
+A family is a class, used as a namespace (its functions take no `self`), and is named in FAMILIES, at the end.  It has
   pattern                what its questions look like (a regular expression)
   ask(rng, level)        a new question; levels are 1, 2, 3, ... without an upper end
   solve(question)        (steps, answer), from the question's text and nothing else, so a question that a person typed will do
   canonical(question)    optional: one text for all questions that are the same problem, which decides the split
-and is named in FAMILIES, at the end.  It is a namespace, never an instance, so its functions take no `self`.
 """
 
+import hashlib
 import operator
 import re
 import string
@@ -27,7 +27,6 @@ def number(rng: Random, digits: int) -> str:
     """A number of exactly `digits` digits, without a leading zero."""
     return str(rng.randrange(10 ** (digits - 1), 10**digits))
 
-
 def columns(top: str, bottom: str, symbol: str, rule: Callable[[int, int, int], int]) -> tuple[str, str]:
     """Schoolbook arithmetic from the right: each column is `x y carry=` the next carry and the digit to write."""
     steps, digits, carry = [], "", 0
@@ -37,10 +36,8 @@ def columns(top: str, bottom: str, symbol: str, rule: Callable[[int, int, int], 
         digits, carry = f"{digit}{digits}", abs(carried)
     return ",".join(steps), f"{carry}{digits}".lstrip("0") or "0"
 
-
 class Add:
     """`347+86`: the longer number has as many digits as the level says; level 1 is two digits and one."""
-
     pattern = r"(\d+)\+(\d+)"
 
     def ask(rng: Random, level: int) -> str:
@@ -54,10 +51,8 @@ class Add:
     def canonical(question: str) -> str:
         return "+".join(sorted(question.split("+")))
 
-
 class Sub:
     """`586-347`, never below zero: columns with the borrow where `add` has the carry."""
-
     pattern = r"(\d+)-(\d+)"
 
     def ask(rng: Random, level: int) -> str:
@@ -70,10 +65,8 @@ class Sub:
             raise UserError(f"{question} is below zero, which no family covers: swap the two numbers")
         return columns(a, b.lstrip("0").zfill(len(a)), "--", lambda x, y, borrow: x - y - borrow)
 
-
 class Mul:
     """`347*6`: a number of level + 1 digits times one digit, column by column."""
-
     pattern = r"(\d+)\*(\d)"
 
     def ask(rng: Random, level: int) -> str:
@@ -86,11 +79,20 @@ class Mul:
     def canonical(question: str) -> str:
         return "*".join(sorted(question.split("*")))
 
+SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
-def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, str], str]]]) -> tuple[list[str], list[str]]:
+def equation(a: str, symbol: str, b: str) -> tuple[str, str]:
+    """`9+6=15` and `15`.  Of + and * the larger operand stands in front: half as many facts to learn."""
+    x, y = (int(a), int(b)) if symbol == "-" else sorted((int(a), int(b)), reverse=True)
+    value = SIGNS[symbol](x, y)
+    if value < 0:
+        raise UserError(f"{a}{symbol}{b} is below zero, which no family covers: reorder the question")
+    return f"{x}{symbol}{y}={value}", str(value)
+
+def reduce(text: str, atom: str, symbols: Iterable[str], apply: Callable[[str, str, str], tuple[str, str]]) -> tuple[list[str], list[str]]:
     """Work an expression out, one operation a step: in the first innermost bracket the tightest operator, from the left.
 
-    Returns (each operation with its result, the whole expression after each).
+    `symbols` are patterns, the tightest first; `apply(left, symbol, right)` gives a step and its value.  Returns (steps, the whole text after each).
     """
     done, lines = [], [text]
     if re.search(r"[\d)]\(|\)\d", text):
@@ -98,23 +100,24 @@ def reduce(text: str, atom: str, rules: Iterable[tuple[str, Callable[[str, str, 
     while not re.fullmatch(atom, text):
         inner = re.search(r"\(([^()]*)\)", text)
         start, end = inner.span(1) if inner else (0, len(text))
-        found = ((re.search(f"({atom})({symbol})({atom})", text[start:end]), apply) for symbol, apply in rules)
-        match, apply = next((f for f in found if f[0]), (None, None))
-        if match is None:
+        found = (re.search(f"({atom})({symbol})({atom})", text[start:end]) for symbol in symbols)
+        if (match := next(filter(None, found), None)) is None:
             raise UserError(f"{text!r} is not a complete expression: check its brackets and operators")
-        value = apply(*match.groups())
+        step, value = apply(*match.groups())
         whole = inner is not None and match.span() == (0, end - start)  # the bracket is done: drop it
         text = text[: start + match.start() - whole] + value + text[start + match.end() + whole :]
-        done.append(f"{match[0]}={value}")
-        lines.append(text)
+        done, lines = [*done, step], [*lines, text]
     return done, lines
 
+def name(a: str, symbol: str, b: str) -> tuple[str, str]:
+    """A rule for `reduce` under which mirror images get the same value: a hash of the sorted operands, themselves hashes (Merkle 1987)."""
+    pair = (a, b) if symbol == "-" else sorted((a, b))
+    return "", "#" + hashlib.blake2b(symbol.join(pair).encode(), digest_size=8).hexdigest()
 
 class Expr:
-    """`((3+4)*2)-5`: level + 1 operations, each on the last result and a digit; in what we ask, all from 0 to 29."""
-
+    """`((3+4)*2)-5`: level + 1 operations, each on the last result and a digit; in what we ask, all from 0 to 19."""
     pattern = r"(?=.*[+*-])[\d+*()-]+"
-    rules = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+    symbols = (r"\*", "[+-]")
 
     def ask(rng: Random, level: int) -> str:
         value = rng.randint(1, 9)
@@ -122,27 +125,22 @@ class Expr:
         for i in range(level + 1):
             digit, left = rng.randint(1, 9), rng.random() < 0.5
             x, y = (value, digit) if left else (digit, value)
-            symbol = rng.choice([s for s, rule in Expr.rules.items() if 0 <= rule(x, y) < 30] or ["-"])
+            symbol = rng.choice([s for s, rule in SIGNS.items() if 0 <= rule(x, y) < 20] or ["-"])
             if symbol == "-" and x < y:
                 x, y, left = y, x, not left
-            value, part = Expr.rules[symbol](x, y), f"({text})" if i else text
+            value, part = SIGNS[symbol](x, y), f"({text})" if i else text
             text = f"{part}{symbol}{digit}" if left else f"{digit}{symbol}{part}"
         return text
 
     def solve(question: str) -> tuple[str, str]:
-        def apply(a: str, symbol: str, b: str) -> str:
-            value = Expr.rules[symbol](int(a), int(b))
-            if value < 0:
-                raise UserError(f"{a}{symbol}{b} is below zero, which no family covers: reorder the expression")
-            return str(value)
+        steps, lines = reduce(question, r"\d+", Expr.symbols, equation)
+        return ",".join(steps), lines[-1]
 
-        done, lines = reduce(question, r"\d+", ((r"\*", apply), (r"[+-]", apply)))
-        return ",".join(done), lines[-1]
-
+    def canonical(question: str) -> str:
+        return reduce(question, r"\d+|#\w{16}", Expr.symbols, name)[1][-1]
 
 class Sort:
     """`sort 5 2 8 3`: level + 3 digits; the steps insert them one by one into a sorted list."""
-
     pattern = r"sort( \d+)+"
 
     def ask(rng: Random, level: int) -> str:
@@ -156,30 +154,27 @@ class Sort:
     def canonical(question: str) -> str:
         return " ".join(sorted(question.split()))
 
-
 class Logic:
-    """`(10 and 01) or 11`: level + 1 bitwise operations; two bits, so that a guess is right one time in four."""
-
-    pattern = r"(?:[01]{2}|[()]| and | or )+"
+    """`(2 and 3) or 7`: level + 1 operations on the bits of numbers from 0 to 7, so that a guess is rarely right."""
+    pattern = r"(?:[0-7]|[()]| and | or )+"
+    rules = {" and ": operator.and_, " or ": operator.or_}
 
     def ask(rng: Random, level: int) -> str:
-        terms = [f"{rng.randrange(4):02b}" for _ in range(level + 2)]
+        terms = [str(rng.randrange(8)) for _ in range(level + 2)]
         while len(terms) > 1:
             i = rng.randrange(len(terms) - 1)
             terms[i : i + 2] = [f"({terms[i]} {rng.choice(('and', 'or'))} {terms[i + 1]})"]
         return terms[0][1:-1]
 
     def solve(question: str) -> tuple[str, str]:
-        def bitwise(rule: Callable[[int, int], int]) -> Callable[[str, str, str], str]:
-            return lambda a, _, b: f"{rule(int(a, 2), int(b, 2)):02b}"
-
-        _, lines = reduce(question, "[01]{2}", ((" and ", bitwise(operator.and_)), (" or ", bitwise(operator.or_))))
+        lines = reduce(question, r"\d", Logic.rules, lambda a, symbol, b: ("", str(Logic.rules[symbol](int(a), int(b)))))[1]
         return ",".join(lines[1:-1]) or question, lines[-1]
 
+    def canonical(question: str) -> str:
+        return reduce(question, r"\d|#\w{16}", Logic.rules, name)[1][-1]
 
 class Chain:
     """`c>f,a>c,f>b from a 3`: shuffled facts, level + 1 on the path, one more beyond or beside it; follow the path."""
-
     pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] [1-9]\d?"
 
     def ask(rng: Random, level: int) -> str:
@@ -206,44 +201,39 @@ class Chain:
         facts, query = question.split(" ", 1)
         return f"{','.join(sorted(facts.split(',')))} {query}"
 
-
 class Story:
-    """`how many pens does ann have if ann has 19, gives 6 to eva, buys 4?`: `level` events, one sum or difference each."""
-
+    """`ann has 19 pens, gives 6 to eva, buys 4: how many?`: `level` events, one sum or difference each, all from 0 to 19."""
     NAMES = "tom ann ben eva sam mia leo zoe max ida kim jon".split()
     THINGS = "apples books coins cards shells pens cups stones nuts eggs stamps maps".split()
-    GAINS, LOSSES = "buys finds wins picks makes gets".split(), "loses sells drops spends returns gives".split()
-    pattern = r"how many [a-z]+ does ([a-z]+) have if \1 has \d+(?:, [a-z]+ \d+(?: (?:to|from) [a-z]+)?)*\?"
+    GAINS = "buys finds wins picks makes earns bakes gets".split()
+    LOSSES = "loses sells drops spends returns eats lends gives".split()
+    pattern = r"[a-z]+ has \d+ [a-z]+(?:, [a-z]+ \d+(?: (?:to|from) [a-z]+)?)*: how many\?"
 
     def ask(rng: Random, level: int) -> str:
-        name, have, events = rng.choice(Story.NAMES), rng.randint(5, 25), []
-        text = f"how many {rng.choice(Story.THINGS)} does {name} have if {name} has {have}"
+        name, have = rng.choice(Story.NAMES), rng.randint(2, 19)
+        text = f"{name} has {have} {rng.choice(Story.THINGS)}"
         for _ in range(level):
-            n = rng.randint(2, 9)
-            verb = rng.choice(Story.GAINS if have < n else Story.GAINS + Story.LOSSES)
+            n = rng.randint(1, 9)
+            verb = rng.choice((Story.GAINS if have + n < 20 else []) + (Story.LOSSES if have >= n else []))
             have += n if verb in Story.GAINS else -n
             whom = {"gets": " from ", "gives": " to "}.get(verb, "")
-            events.append(f", {verb} {n}{whom}" + (rng.choice([x for x in Story.NAMES if x != name]) if whom else ""))
-        return f"{text}{''.join(events)}?"
+            text += f", {verb} {n}{whom}" + (rng.choice([x for x in Story.NAMES if x != name]) if whom else "")
+        return f"{text}: how many?"
 
     def solve(question: str) -> tuple[str, str]:
-        start, *events = question[:-1].split(" if ")[1].split(", ")
-        total, steps = int(start.split()[2]), []
+        start, *events = question.split(":")[0].split(", ")
+        total, steps = start.split()[2], []
         for event in events:
             verb, n = event.split()[:2]
             if verb not in Story.GAINS + Story.LOSSES:
                 raise UserError(f"{verb!r} is no verb of a story: take one of {', '.join(Story.GAINS + Story.LOSSES)}")
-            symbol, new = ("+", total + int(n)) if verb in Story.GAINS else ("-", total - int(n))
-            if new < 0:
-                raise UserError(f"{event!r} takes more than there is: check the numbers of the story")
-            steps.append(f"{total}{symbol}{n}={new}")
-            total = new
-        return ",".join(steps) or str(total), str(total)
+            step, total = equation(total, "+" if verb in Story.GAINS else "-", n)
+            steps.append(step)
+        return ",".join(steps) or total, total
 
     def canonical(question: str) -> str:
         names: dict[str, str] = {}
         known = "|".join(Story.NAMES + Story.THINGS)
         return re.sub(rf"\b({known})\b", lambda match: names.setdefault(match[0], f"#{len(names)}"), question)
-
 
 FAMILIES = {c.__name__.lower(): c for c in (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)}

@@ -13,19 +13,18 @@ from torch import Tensor
 from .model import GPT, Cache
 from .tokenizer import EOS, Codec
 
-
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What the model wrote after a prompt: its text, token ids and their probabilities, end-of-text included in both.
 
-    `finished` is false where the model ran out of room before the end of text.
+    `finished` is false where the model ran out of room before the end of text.  `prompt_probabilities` are those
+    of the prompt's tokens but the first: small where the question is unlike those that the model has seen.
     """
-
     text: str
     tokens: list[int]
     probabilities: list[float]
     finished: bool
-
+    prompt_probabilities: list[float]
 
 def pick(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Next tokens (B,) and the model's own probability of each (at temperature 1): the likeliest, or sampled."""
@@ -37,10 +36,9 @@ def pick(logits: Tensor, temperature: float, generator: torch.Generator | None) 
     tokens = ((logits / temperature).softmax(-1) / noise).argmax(-1)
     return tokens, probabilities.gather(1, tokens[:, None]).squeeze(1)
 
-
 @torch.inference_mode()
 def decode_batch(model: GPT, prompts: Sequence[list[int]], limit: int, temperature: float, generator: torch.Generator | None) -> list[tuple]:
-    """(tokens, probabilities) of each prompt's completion, at most `limit` tokens long."""
+    """(tokens, probabilities, prompt probabilities) of each prompt's completion, at most `limit` tokens long."""
     device = model.head.weight.device
     B, P = len(prompts), max(map(len, prompts))
     tokens = torch.tensor([[EOS] * (P - len(p)) + p for p in prompts], device=device)  # (B, P)
@@ -49,7 +47,8 @@ def decode_batch(model: GPT, prompts: Sequence[list[int]], limit: int, temperatu
     causal = torch.ones(P, P, dtype=torch.bool, device=device).tril()
     itself = torch.eye(P, dtype=torch.bool, device=device)  # padding sees itself: a softmax over nothing is not a number
     cache = Cache(model, B)
-    logits = model(tokens, cache, (visible[:, None, None, :P] & causal) | itself)[:, -1]
+    logits = model(tokens, cache, (visible[:, None, None, :P] & causal) | itself)
+    read, logits = logits[:, :-1].softmax(-1).gather(2, tokens[:, 1:, None]).squeeze(2).tolist(), logits[:, -1]  # B rows of P - 1
     rows = torch.arange(B, device=device)  # which prompt each row of the batch belongs to
     going = torch.ones(B, dtype=torch.bool, device=device)
     said = torch.full((B, limit), EOS, device=device)
@@ -68,17 +67,10 @@ def decode_batch(model: GPT, prompts: Sequence[list[int]], limit: int, temperatu
         logits = model(token[:, None], cache, visible[:, None, None, : P + t + 1])[:, -1]
     ended = said == EOS
     lengths = torch.where(ended.any(1), ended.int().argmax(1) + 1, limit)
-    return [(s[:n], p[:n]) for s, p, n in zip(said.tolist(), sure.tolist(), lengths.tolist())]
-
+    return [(s[:n], p[:n], q[P - len(prompt) :]) for s, p, n, q, prompt in zip(said.tolist(), sure.tolist(), lengths.tolist(), read, prompts)]
 
 def generate(
-    model: GPT,
-    codec: Codec,
-    prompts: Sequence[str],
-    limit: int,
-    batch: int = 128,
-    temperature: float = 0.0,
-    generator: torch.Generator | None = None,
+    model: GPT, codec: Codec, prompts: Sequence[str], limit: int, batch: int = 128, temperature: float = 0.0, generator: torch.Generator | None = None
 ) -> list[Completion]:
     """A completion for each prompt, in order; `temperature` 0 is greedy.  Prompts of like length are decoded together."""
     model.eval()
@@ -89,5 +81,5 @@ def generate(
         part = order[start : start + batch]
         for i, row in zip(part, decode_batch(model, [ids[i] for i in part], limit, temperature, generator)):
             done[i] = row
-    texts = codec.decode([tokens for tokens, _ in done])
-    return [Completion(text, tokens, sure, tokens[-1] == EOS) for text, (tokens, sure) in zip(texts, done)]
+    texts = codec.decode([tokens for tokens, _, _ in done])
+    return [Completion(text, tokens, sure, tokens[-1] == EOS, read) for text, (tokens, sure, read) in zip(texts, done)]

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 class LoRALinear(nn.Module):
     """A frozen nn.Linear with a trainable low-rank update beside it.
 
@@ -14,7 +13,6 @@ class LoRALinear(nn.Module):
     lora_alpha  the update counts alpha / r times, so that r can change without a new learning rate (section 4.1)
     lora_A      (r, in), random;  lora_B  (out, r), zero: a new adapter changes nothing
     """
-
     def __init__(self, linear: nn.Linear, r: int, lora_alpha: float, generator: torch.Generator | None = None) -> None:
         super().__init__()
         weight = linear.weight
@@ -29,11 +27,9 @@ class LoRALinear(nn.Module):
         h = self.linear(x)
         return h if self.merged else h + F.linear(F.linear(x, self.lora_A), self.factor * self.scaling * self.lora_B)
 
-
 def layers(module: nn.Module) -> dict[str, LoRALinear]:
     """The adapted layers inside a module, by name."""
     return {name: layer for name, layer in module.named_modules() if isinstance(layer, LoRALinear)}
-
 
 def add(module: nn.Module, r: int, lora_alpha: float, generator: torch.Generator | None = None) -> list[nn.Parameter]:
     """Put an adapter on every nn.Linear inside `module`; returns the new parameters, the only ones left to train there."""
@@ -44,12 +40,10 @@ def add(module: nn.Module, r: int, lora_alpha: float, generator: torch.Generator
                 setattr(parent, name, LoRALinear(child, r, lora_alpha, generator))
     return [p for layer in layers(module).values() for p in (layer.lora_A, layer.lora_B)]
 
-
 def scale(module: nn.Module, factor: float) -> None:
     """Let unmerged adapters count `factor` times: 1 as trained, 0 not at all."""
     for layer in layers(module).values():
         layer.factor = factor
-
 
 @torch.no_grad()
 def merge(module: nn.Module) -> None:
@@ -59,13 +53,11 @@ def merge(module: nn.Module) -> None:
             layer.linear.weight += layer.factor * layer.scaling * layer.lora_B @ layer.lora_A
             layer.merged = True
 
-
 def remove(module: nn.Module) -> None:
     """Put the plain layers back, with the update where it was merged and without it where it was not; they stay frozen."""
     for name, layer in layers(module).items():
         parent, _, child = name.rpartition(".")
         setattr(module.get_submodule(parent), child, layer.linear)
-
 
 def state(module: nn.Module) -> dict[str, Tensor]:
     """The adapter alone, `<layer>.lora_A` and `<layer>.lora_B`, for saving."""

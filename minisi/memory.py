@@ -9,11 +9,10 @@ from random import Random
 
 from .detect import Verdict
 from .generate import Completion
-from .runtime import UserError, decimals
+from .runtime import UserError
 from .tasks import BAR, Problem, identity, solve, split_of
 
 UNSOLVED = "unsolved"  # the source of a failure that has no correction yet
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -22,7 +21,6 @@ class Failure:
     `steps`, `answer` and `completion` are the correction's, and empty while `source` is `unsolved`; `source` is who
     corrected: `solver`, `self`, or `own`, the model's first answer where that was right but unsure.
     """
-
     id: str
     family: str
     level: int
@@ -38,32 +36,17 @@ class Failure:
     prompt: str
     completion: str
 
-
 def failure(problem: Problem, completion: Completion, verdict: Verdict, correction: str, source: str, round: int) -> Failure:
     """A row for the memory; `correction` is `steps|answer`, or empty."""
     steps, _, answer = correction.partition(BAR)
     wrong_steps, _, said = completion.text.partition(BAR)
     return Failure(
-        id=identity(problem.question, problem.family),
-        family=problem.family,
-        level=problem.level,
-        question=problem.question,
-        steps=steps,
-        answer=answer,
-        said=said,
-        wrong_steps=wrong_steps,
-        confidence=decimals(verdict.confidence, 6),
-        kind=verdict.kind,
-        source=source if correction else UNSOLVED,
-        round=round,
-        prompt=problem.prompt,
-        completion=correction,
-    )
-
+        identity(problem.question, problem.family), problem.family, problem.level, problem.question, steps, answer, said, wrong_steps,
+        float(f"{verdict.confidence:.6f}"), verdict.kind, source if correction else UNSOLVED, round, problem.prompt, correction,
+    )  # fmt: skip
 
 class FailureMemory:
     """An append-only JSONL file and its contents: the last row of an id counts.  `right[id]` is how it was last answered."""
-
     def __init__(self, path: Path) -> None:
         self.path, self.failures, self.right = path, {}, {}
         text = path.read_bytes() if path.exists() else b""
@@ -92,8 +75,8 @@ class FailureMemory:
         return [p for name, p in named.items() if name not in self.failures]
 
     def problems(self, solved: bool) -> list[Problem]:
-        """The remembered problems that have a correction, or those that have none, with the checker's key."""
-        rows = (row for row in self.failures.values() if (row.source != UNSOLVED) == solved)
+        """The failures that have a correction, or those that have none, with the checker's key; never those that were only unsure."""
+        rows = (row for row in self.failures.values() if row.source != "own" and (row.source != UNSOLVED) == solved)
         return [solve(row.question, row.family, row.level) for row in rows]
 
     def recall(self, problems: Sequence[Problem], right: Sequence[bool]) -> int:

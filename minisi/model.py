@@ -8,10 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 class Cache:
     """Keys and values of the tokens seen so far, each (layers, B, H, room, D), of whose room `length` is filled."""
-
     def __init__(self, model: "GPT", batch: int) -> None:
         heads, width = model.n_head, model.head.in_features // model.n_head
         self.k, self.v = (torch.empty(len(model.blocks), batch, heads, 0, width, device=model.head.weight.device) for _ in range(2))
@@ -20,32 +18,23 @@ class Cache:
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store (B, H, T, D) keys and values of a layer; returns that layer's (B, H, S, D), the new ones included."""
         end = self.length + k.size(2)
-        if end > self.k.size(3):
-            self.k, self.v = (self.widen(x, end + 32) for x in (self.k, self.v))
+        if end > self.k.size(3):  # copy to more room
+            self.k, self.v = (F.pad(x[:, :, :, : self.length], (0, 0, 0, end + 32 - self.length)) for x in (self.k, self.v))
         self.k[layer, :, :, self.length : end] = k
         self.v[layer, :, :, self.length : end] = v
         return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
 
-    def widen(self, x: Tensor, room: int) -> Tensor:
-        """A copy with more room."""
-        wide = x.new_empty(*x.shape[:3], room, x.size(4))
-        wide[:, :, :, : self.length] = x[:, :, :, : self.length]
-        return wide
-
     def keep(self, rows: Tensor) -> None:
         """Drop every row of the batch but these."""
         self.k, self.v = self.k[:, rows, :, : self.length], self.v[:, rows, :, : self.length]
-
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary position embedding of (..., T, D) by angles (T, D): pairs are (i, i + D/2)."""
     a, b = x.chunk(2, -1)
     return x * cos + torch.cat((-b, a), -1) * sin
 
-
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)); both output projections start at zero, so a new block is the identity."""
-
     def __init__(self, n_embd: int, n_head: int, n_hidden: int) -> None:
         super().__init__()
         self.n_head = n_head
@@ -66,10 +55,8 @@ class Block(nn.Module):
         gate, up = self.gate_up(F.layer_norm(x, (C,), eps=1e-5)).chunk(2, -1)  # (B, T, F)
         return x + self.mlp_out(F.silu(gate) * up)
 
-
 class GPT(nn.Module):
     """Token ids to logits.  Initial weights: normal, of deviation 0.1 for the embedding and 1 / sqrt(inputs) elsewhere, from `generator`."""
-
     def __init__(self, vocabulary: int, n_layer: int, n_embd: int, n_head: int, n_hidden: int, generator: torch.Generator) -> None:
         super().__init__()
         self.n_head = n_head

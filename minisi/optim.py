@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
-
 def orthogonalise(G: Tensor, steps: int) -> Tensor:
     """Newton-Schulz: push every singular value of a stack of matrices (N, m, n) towards 1 (Jordan et al. 2024, "Muon")."""
     a, b, c = COEFFICIENTS
@@ -18,14 +17,12 @@ def orthogonalise(G: Tensor, steps: int) -> Tensor:
         X = torch.baddbmm(X, torch.baddbmm(A, A, A, beta=b, alpha=c), X, beta=a)
     return X.mT if G.size(1) > G.size(2) else X
 
-
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised, in fp32; matrices of one shape go through Newton-Schulz as one stack.
 
     `torch.optim.Muon` does the same in bf16, one matrix at a time, with ns_steps=5.  The step is scaled by
     0.2 sqrt(max(m, n)), which gives it the size of an AdamW step (Liu et al. 2025, section 2.2), so one rate serves both.
     """
-
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0, ns_steps: int = 5) -> None:
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay, ns_steps=ns_steps))
 
@@ -47,18 +44,15 @@ class Muon(torch.optim.Optimizer):
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(params, update.unbind(), alpha=-scale)
 
-
 def adamw(params: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
     """AdamW with the moments that small batches want, without decay."""
     return torch.optim.AdamW(params, lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-
 
 def build(model: nn.Module, blocks: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of `blocks`, AdamW for the rest of the model."""
     matrices = list(blocks.parameters())
     inside = {id(p) for p in matrices}
     return [Muon(matrices, lr=lr), adamw([p for p in model.parameters() if id(p) not in inside], lr)]
-
 
 def schedule(step: int, steps: int, warmup: int = 20, decay: float = 0.4) -> float:
     """Share of the peak rate at a step: linear warm-up, a plateau, linear decay to zero over the last `decay` of the steps."""

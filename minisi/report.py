@@ -1,50 +1,26 @@
 """What a person sees: the table, the shown failures, the curve, report.md.  Prints figures, computes none."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .checkpoint import write
 from .memory import Failure
 
-COLUMNS = (  # title, format of one row
-    ("round", "{round:5d}"),
-    ("asked", "{asked:6d}"),
-    ("wrong", "{wrong:6d}"),
-    ("unsure", "{unsure:6d}"),
-    ("unparsable", "{unparsable:10d}"),
-    ("corrections", "{corrections:11d}"),
-    ("relapsed", "{relapsed:8d}"),
-    ("auroc", "{auroc:6.3f}"),
-    ("dev before", "{dev_before:10.3f}"),
-    ("after", "{dev_after:6.3f}"),
-    ("scale", "{scale:5.2f}"),
-    ("fixed", "{fixed:5d}"),
-    ("broken", "{broken:6d}"),
-    ("test", "{test_accuracy:6.4f}"),
-    ("95 % interval", "{test_low:.4f}-{test_high:.4f}"),
-    ("seconds", "{seconds:7.1f}"),
-)
-
+COLUMNS = dict(  # of the round table, with the format of each
+    round="5d", asked="6d", wrong="6d", unsure="6d", unparsable="10d", corrections="11d", relapsed="8d", auroc="6.3f", dev_before="10.3f",
+    dev_after="9.3f", scale="5.2f", fixed="5d", broken="6d", test_accuracy="13.4f", test_low="8.4f", test_high="9.4f", seconds="7.1f",
+)  # fmt: skip
 
 def header() -> str:
     """The titles of the round table."""
-    return " ".join(title.rjust(len(form.format_map(Zeros()))) for title, form in COLUMNS)
-
-
-class Zeros(dict):
-    """Zero for every key: gives a format its width."""
-
-    def __missing__(self, key: str) -> int:
-        return 0
-
+    return " ".join(name.rjust(int(form[:-1].split(".")[0])) for name, form in COLUMNS.items())
 
 def line(row: dict[str, Any]) -> str:
     """One row of the round table; a round whose adapter was refused says so."""
-    text = " ".join(form.format_map(row).rjust(len(title)) for title, form in COLUMNS)
-    return text + ("  rejected" if row["steps"] and not row["kept"] else "")
-
+    return " ".join(format(row[name], form) for name, form in COLUMNS.items()) + ("  rejected" if row["steps"] and not row["kept"] else "")
 
 def shown(failures: Sequence[Failure]) -> str:
     """Real failures, for the eye: the question, what the model said and how sure it was, the truth."""
@@ -54,48 +30,56 @@ def shown(failures: Sequence[Failure]) -> str:
         for f in failures
     )
 
-
 def summary(rows: Sequence[dict[str, Any]], extra: dict[str, Any]) -> str:
     """The final block: `name: value` lines under `---`, made for grep."""
     first, last = rows[0], rows[-1]
-    values = {
-        "base_accuracy": f"{first['test_accuracy']:.4f}",
-        "final_accuracy": f"{last['test_accuracy']:.4f}",
-        "final_low": f"{last['test_low']:.4f}",
-        "final_high": f"{last['test_high']:.4f}",
-        "test_n": last["test_n"],
-        "corrections": last["corrections"],
-        **{f"level_{level}": f"{first['by_level'][level]:.4f} -> {value:.4f}" for level, value in last["by_level"].items()},
-        **{f"family_{name}": f"{first['by_family'][name]:.4f} -> {value:.4f}" for name, value in last["by_family"].items()},
-        **extra,
-    }
-    return "\n".join(["---", *(f"{name}: {value}" for name, value in values.items())])
+    values = {"base_accuracy": f"{first['test_accuracy']:.4f}", "final_accuracy": f"{last['test_accuracy']:.4f}"}
+    values |= {"final_low": f"{last['test_low']:.4f}", "final_high": f"{last['test_high']:.4f}", "test_n": last["test_n"], "corrections": last["corrections"]}
+    for kind in ("level", "family"):
+        values |= {f"{kind}_{name}": f"{first[f'by_{kind}'][name]:.4f} -> {value:.4f}" for name, value in last[f"by_{kind}"].items()}
+    return "\n".join(["---", *(f"{name}: {value}" for name, value in {**values, **extra}.items())])
 
+def table(titles: str, rows: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown, the first column to the left."""
+    lines = [titles.split(", "), ["---", *["---:"] * titles.count(", ")], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 def markdown(rows: Sequence[dict[str, Any]], command: str, environment: dict[str, Any], text: str) -> str:
     """report.md: the command, the table, the final block and the machine."""
-    titles = [title for title, _ in COLUMNS]
-    body = ["| " + " | ".join(titles) + " |", "|" + "---:|" * len(titles)]
-    body += ["| " + " | ".join(form.format_map(row).strip() for _, form in COLUMNS) + " |" for row in rows]
+    body = table(", ".join(COLUMNS), [[format(row[name], form).strip() for name, form in COLUMNS.items()] for row in rows])
     machine = ", ".join(f"{name} {value}" for name, value in environment.items())
-    return "\n".join(["# A run of minisi", "", f"    {command}", "", *body, "", "![curve](curve.png)", "", "```", text, "```", "", machine, ""])
+    return "\n".join(["# A run of minisi", "", f"    {command}", "", body, "", "![curve](curve.png)", "", "```", text, "```", "", machine, ""])
 
+def finish(folder: Path, rows: Sequence[dict[str, Any]], command: Sequence[str], environment: dict[str, Any], extra: dict[str, Any]) -> None:
+    """Leave curve.png and report.md, and print the final block."""
+    text = summary(rows, extra)
+    if not draw(folder / "curve.png", partial(curve, rows)):
+        print(terminal_curve(rows))
+    write(folder / "report.md", markdown(rows, " ".join(["python", *command]), environment, text))
+    print(text)
 
 def terminal_curve(rows: Sequence[dict[str, Any]], width: int = 50) -> str:
     """The accuracy by round as bars of text, for where matplotlib is missing."""
     bars = (f"{row['round']:5d} {'#' * round(width * row['test_accuracy']):<{width}} {row['test_accuracy']:.4f}" for row in rows)
     return "\n".join(["round accuracy on the test set", *bars])
 
-
-def curve(rows: Sequence[dict[str, Any]], path: Path) -> bool:
-    """Draw curve.png: accuracy by round with its interval above, by level beneath; false where matplotlib is missing."""
+def draw(path: Path, plot: Callable[[Any], Any]) -> bool:
+    """Write what `plot(matplotlib.pyplot)` draws, a figure, as PNG; false where matplotlib is missing."""
     try:
         import matplotlib
     except ImportError:
         return False
     matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib import pyplot
 
+    buffer = io.BytesIO()
+    plot(pyplot).savefig(buffer)
+    write(path, buffer.getvalue())
+    pyplot.close()
+    return True
+
+def curve(rows: Sequence[dict[str, Any]], plt: Any) -> Any:
+    """curve.png: accuracy by round with its interval above, by level beneath."""
     rounds = [row["round"] for row in rows]
     accuracy = [row["test_accuracy"] for row in rows]
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 6.5), sharex=True, height_ratios=(3, 2), layout="constrained")
@@ -110,8 +94,14 @@ def curve(rows: Sequence[dict[str, Any]], path: Path) -> bool:
         bottom.plot(rounds, [row["by_level"][level] for row in rows], marker=".", label=f"level {level}")
     bottom.set(xlabel="round", ylabel="by level", ylim=(0, 1.02), xticks=rounds)
     bottom.legend(loc="lower right", ncols=2)
-    buffer = io.BytesIO()
-    figure.savefig(buffer)
-    write(path, buffer.getvalue())
-    plt.close(figure)
-    return True
+    return figure
+
+def comparison(found: dict[str, Any], plt: Any) -> Any:
+    """compare.png: accuracy by corrections used, a line for each arm and seed."""
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for i, arm in enumerate(found["arms"]):
+        for cell in (c for c in found["cells"] if c["arm"] == arm["arm"]):
+            axes.plot(*zip(*cell["curve"]), marker=".", color=f"C{i}", label=arm["arm"] if cell["seed"] == found["seeds"][0] else None)
+    axes.set(xlabel="corrections used", ylabel="test accuracy", title="What each arm learns from as many corrections, a line for each seed")
+    axes.legend(loc="lower right")
+    return figure

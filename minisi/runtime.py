@@ -11,27 +11,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # loading it takes seconds, which --help should not
     import torch
 
-
 class UserError(Exception):
     """Something the user can mend: one sentence with the remedy, shown without a traceback."""
-
-
 def seed_for(seed: int, purpose: str, round: int = 0) -> int:
     """A seed in [0, 2**63) for one use of randomness, so that neither rounds nor neighbouring seeds share a stream."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}/{round}".encode(), digest_size=8).digest(), "big") >> 1
 
-
 def dice(seed: int, purpose: str, round: int = 0) -> Random:
     """Python's generator for one use of randomness."""
     return Random(seed_for(seed, purpose, round))
-
 
 def torch_dice(device: "str | torch.device", seed: int, purpose: str, round: int = 0) -> "torch.Generator":
     """Torch's generator for one use of randomness, on `device`."""
     import torch
 
     return torch.Generator(device).manual_seed(seed_for(seed, purpose, round))
-
 
 def pick_device(asked: str) -> tuple[str, str]:
     """(device, why) for `auto`, `cpu` or `cuda`; raises UserError where cuda is asked for and missing."""
@@ -44,38 +38,21 @@ def pick_device(asked: str) -> tuple[str, str]:
         return "cuda", torch.cuda.get_device_name()
     return "cpu", f"{torch.get_num_threads()} threads" + (", torch sees no GPU" if asked == "auto" else "")
 
-
 def environment(device: str, why: str) -> dict:
     """What a reader needs to judge a time: versions, processor, threads, device."""
     import torch
 
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": device,
-        "why": why,
-    }
-
+    versions = dict(python=platform.python_version(), torch=torch.__version__, system=platform.system(), machine=platform.machine())
+    capability = torch.backends.cpu.get_cpu_capability()
+    return versions | dict(cpu_capability=capability, cores=os.cpu_count(), threads=torch.get_num_threads(), device=device, why=why)
 
 def peak_memory() -> int:
     """The most memory that this process has held so far, in MiB; 0 where the system doesn't tell."""
     try:
-        import resource
+        from resource import RUSAGE_SELF, getrusage
     except ImportError:  # Windows
         return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
-def decimals(x: float, places: int) -> float:
-    """`x` as a person would write it down."""
-    return float(f"{x:.{places}f}")
-
+    return getrusage(RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
 
 def cli(main: Callable[[], None]) -> None:
     """Run a program's `main` with the exit codes of the README: 0 finished, 1 failed, 130 interrupted (argparse: 2 usage)."""

@@ -15,16 +15,14 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from .families import Story
 from .runtime import UserError
 
-SYMBOLS = "+-*()=,.>?| "
-WORDS = sorted({*Story.NAMES, *Story.THINGS, *Story.GAINS, *Story.LOSSES, *"has from to how many does have if sort and or".split()})
+SYMBOLS = "+-*()=,>:?| "
+WORDS = sorted({*Story.NAMES, *Story.THINGS, *Story.GAINS, *Story.LOSSES, *"has from to how many sort and or".split()})
 PIECE = f" ?(?<![a-z])(?:{'|'.join(WORDS)})(?![a-z])|[a-z]>|[+*-][0-9]=| ?[0-9]|."  # see the examples above
 EOS = 0  # end of text; also fills up batches, where it is masked
 VOCABULARY = ["<eos>", *string.digits, *SYMBOLS, *string.ascii_lowercase, *WORDS, *(f" {w}" for w in [*WORDS, *string.digits]), *(f"{c}>" for c in string.ascii_lowercase), *(f"{o}{d}=" for o in "+-*" for d in string.digits)]
 
-
 class Codec:
     """encode(texts) -> lists of ids; decode(lists of ids) -> texts; decode(encode(x)) == x."""
-
     def __init__(self) -> None:
         self.tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token="<none>"))
         self.tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "isolated")

@@ -10,44 +10,30 @@ from tqdm import tqdm
 
 from .tokenizer import EOS, Codec
 
-PART = 16  # rows that go through the model together
+PART = 11  # rows that go through the model together: a third of a batch
 Example = tuple[list[int], list[int]]  # token ids: prompt, target (end-of-text included)
-IGNORED = -100  # a position that has no say in the loss
-
 
 def encode(codec: Codec, pairs: Sequence[tuple[str, str]]) -> list[Example]:
     """(prompt, target) texts to examples."""
     prompts, targets = codec.encode([prompt for prompt, _ in pairs]), codec.encode([target for _, target in pairs])
     return [(prompt, [*target, EOS]) for prompt, target in zip(prompts, targets)]
 
-
-def length(example: Example) -> int:
-    """Tokens of the prompt and the target."""
-    return len(example[0]) + len(example[1])
-
-
-def collate(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, Tensor]:
-    """(inputs, labels), each (B, T): labels are the next tokens, ignored on the prompt and where a row is filled up."""
-    T = max(map(length, examples)) - 1
-    rows = [(prompt + target + [EOS] * T)[: T + 1] for prompt, target in examples]
-    labels = [([IGNORED] * (len(p) - 1) + t + [IGNORED] * T)[:T] for p, t in examples]
-    return torch.tensor(rows, device=device)[:, :-1], torch.tensor(labels, device=device)
-
+def collate(examples: Sequence[Example], prompt_weight: float, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """(inputs, labels, weights), each (B, T): labels are the next tokens; they weigh 1 in the target, `prompt_weight` in the prompt, 0 where a row is filled up."""
+    T = max(len(prompt) + len(target) for prompt, target in examples) - 1
+    rows = torch.tensor([(prompt + target + [EOS] * T)[: T + 1] for prompt, target in examples], device=device)
+    weights = [([prompt_weight] * (len(p) - 1) + [1.0] * len(t) + [0.0] * T)[:T] for p, t in examples]
+    return rows[:, :-1], rows[:, 1:], torch.tensor(weights, device=device)
 
 def cut(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
     """The examples in order, `size` at a time."""
     return [examples[i : i + size] for i in range(0, len(examples), size)]
 
-
 def fit(
-    model: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
-    batches: Iterable[Sequence[Example]],
-    schedule: Callable[[int], float],
-    bar: tqdm,
-    every: int = 20,
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], batches: Iterable[Sequence[Example]], schedule: Callable[[int], float], bar: tqdm,
+    prompt_weight: Callable[[int], float] = lambda step: 0.0, every: int = 20
 ) -> tuple[int, int]:
-    """One step a batch, at `schedule(step)` times each optimiser's rate; returns (steps, tokens).
+    """One step a batch, at `schedule(step)` times each optimiser's rate, the prompt weighing `prompt_weight(step)`; returns (steps, tokens).
 
     Every 20 steps and at the end the mean loss goes to the progress bar; one that is not finite raises FloatingPointError.
     """
@@ -62,9 +48,10 @@ def fit(
             for group, peak in zip(groups, peaks):
                 group["lr"] = peak * schedule(steps)
             targets = sum(len(target) for _, target in examples)
-            for part in cut(sorted(examples, key=length), PART):  # of like length: little padding, yet all families in each step
-                inputs, labels = collate(part, device)
-                loss = F.cross_entropy(model(inputs).flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum") / targets
+            for part in cut(sorted(examples, key=lambda e: len(e[0]) + len(e[1])), PART):  # of like length: little padding, yet all families in each step
+                inputs, labels, weights = collate(part, prompt_weight(steps), device)
+                losses = F.cross_entropy(model(inputs).flatten(0, 1), labels.flatten(), reduction="none")  # (B T,)
+                loss = losses @ weights.flatten() / targets
                 loss.backward()
                 total += loss.detach()
                 tokens += inputs.numel()
@@ -77,7 +64,6 @@ def fit(
         if steps % every:
             show(total, steps % every, steps, bar)
     return steps, tokens
-
 
 def show(total: Tensor, count: int, steps: int, bar: tqdm) -> None:
     """Hand the mean loss of the last `count` steps to the bar and zero it: the one place of training that waits for the device."""

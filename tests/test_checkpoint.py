@@ -1,14 +1,14 @@
 """Files that are whole or not there, and folders that are what they say."""
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from minisi.checkpoint import (
-    append_row, base_settings, has_base, load_weights, new_model, new_run, read_json, read_settings, save_base, write, write_json,
+    append_row, has_base, load_weights, new_model, new_run, read_json, read_rows, read_settings, save_base, write, write_json,
     write_tensors,
 )  # fmt: skip
 from minisi.config import Config
@@ -30,7 +30,8 @@ def test_a_base_comes_back_as_it_was(base, device):
     loaded = load_weights(folder, CONFIG, device)
     assert has_base(folder) and list(loaded.state_dict()) == list(model.state_dict())
     assert all(torch.equal(a, b) and a.device == b.device for a, b in zip(loaded.parameters(), model.parameters()))
-    assert read_settings(folder).items() >= base_settings(CONFIG).items() and {p.name for p in folder.iterdir()} == {"config.json", "model.pt", "manifest.json"}
+    settings = {f.name: getattr(CONFIG, f.name) for f in fields(CONFIG) if f.metadata["group"] in ("model", "pretraining")}
+    assert read_settings(folder) == settings and {p.name for p in folder.iterdir()} == {"config.json", "model.pt", "manifest.json"}
 
 
 def test_new_weights_follow_the_seed_and_not_the_device(device):
@@ -127,6 +128,14 @@ def test_what_is_written_is_read(tmp_path, device):
     write_tensors(tmp_path / "b", {"w": torch.ones(2, device=device, requires_grad=True)})
     w = torch.load(tmp_path / "b", weights_only=True)["w"]
     assert w.device.type == "cpu" and not w.requires_grad and w.tolist() == [1, 1]
+
+
+def test_a_log_grows_row_by_row(tmp_path):
+    rows = [{"round": 0, "x": [0.1, 2]}, {"round": 1, "text": "é\n"}]
+    assert read_rows(tmp_path / "log") == []
+    for n, row in enumerate(rows):
+        append_row(tmp_path / "log", row)
+        assert read_rows(tmp_path / "log") == rows[: n + 1]
 
 
 def test_a_run_is_never_made_over_another(tmp_path):

@@ -7,10 +7,10 @@ from dataclasses import fields
 
 import pytest
 
-from minisi.config import PRESETS, Config, configure, parser
+from minisi.config import ARMS, LARGEST, PRESETS, Config, configure, parser
 
 OPTIONS = fields(Config)
-LIMITED = [f for f in OPTIONS if f.metadata["low"] is not None]
+LIMITED = [f for f in OPTIONS if f.type in (int, float)]
 
 
 def refusal(arguments, capsys, **kind):
@@ -39,9 +39,10 @@ def test_an_option_takes_what_its_type_says():
 @pytest.mark.parametrize("f", LIMITED, ids=lambda f: f.name)
 def test_limits_hold_and_are_themselves_allowed(f, capsys):
     low, high = f.metadata["low"], f.metadata["high"]
-    for value in (low, high) if high is not None else (low,):
+    ends = [low, high] if high < LARGEST else [low]
+    for value in ends:
         assert vars(parser("test").parse_args([f"--{f.name}", str(value)])) == {f.name: value}
-    for value in (low - 1, *([high + 1] if high is not None else []), "x", "nan", "inf"):
+    for value in (low - 1, *(end + 1 for end in ends[1:]), "x", "nan", "inf"):
         assert f"--{f.name}" in refusal([f"--{f.name}", str(value)], capsys)
 
 
@@ -78,6 +79,18 @@ def test_settings_that_clash_exit_with_2(capsys):
     with pytest.raises(SystemExit) as stop:
         configure({"n_embd": 30, "n_head": 4})
     assert stop.value.code == 2 and "--n_embd 30" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name, value", [("compare", "failure,rnadom"), ("compare", "all"), ("seeds", ""), ("seeds", "1,x"), ("seeds", "1,,2"), ("seeds", "1-3"), ("seeds", "-1")])
+def test_a_comparison_of_nothing_that_exists_exits_with_2(name, value, capsys):
+    with pytest.raises(SystemExit) as stop:
+        configure({name: value})
+    assert stop.value.code == 2 and f"--{name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [dict(compare="failure,random"), dict(compare=",".join(ARMS)), dict(seeds="7"), dict(seeds="1,20,3")], ids=str)
+def test_arms_and_seeds_to_compare_are_named_with_commas(given):
+    assert vars(configure(given)).items() >= given.items()
 
 
 def test_settings_load_without_torch():

@@ -15,7 +15,7 @@ def sampler(*texts, finished=True):
 
     def sample(prompts):
         asked.extend(prompts)
-        return [Completion(text, [1], [0.5], finished) for text in texts]
+        return [Completion(text, [1], [0.5], finished, [0.5]) for text in texts]
 
     return sample, asked
 

@@ -1,5 +1,7 @@
 """Scores, intervals, and the gate."""
 
+from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from torch import nn
 
 from minisi import lora
-from minisi.evaluate import SCALES, Scores, changes, gate, mcnemar, score, wilson
+from minisi.evaluate import SCALES, changes, gate, mcnemar, score, wilson
 from minisi.generate import Completion
 from minisi.tasks import solve
 
@@ -39,17 +41,23 @@ PROBLEMS = [solve("3+4", level=1), solve("347+586", level=2), solve("sort 31 20"
 
 def test_a_score_counts_finished_right_answers_by_family_and_level():
     said = [("x|7", True), ("x|933", False), ("x|31 20", True), ("x|42", True)]
-    scores = score(PROBLEMS, [Completion(text, [1], [0.5], finished) for text, finished in said])
+    scores = score(PROBLEMS, [Completion(text, [1], [0.5], finished, [0.5]) for text, finished in said])
     assert scores.right == (True, False, False, True) and (scores.n, scores.accuracy) == (4, 0.5)
     assert scores.by_family == {"add": 0.5, "mul": 1, "sort": 0} and scores.by_level == {"1": 2 / 3, "2": 0}
+    assert scores.by_cell == {"add/1": 1, "add/2": 0, "mul/1": 1, "sort/1": 0}
     assert scores.interval == wilson(2, 4)
 
 
+def test_of_no_questions_nothing_is_right():
+    scores = score([], [])
+    assert (scores.right, scores.n, scores.accuracy, scores.by_cell) == ((), 0, 0, {})
+
+
 def test_changes_count_what_was_fixed_and_what_was_broken():
-    before, after = (Scores(tuple(map(bool, right)), {}, {}) for right in ([0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 1, 1]))
+    before, after = (replace(score([], []), right=tuple(map(bool, right))) for right in ([0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 1, 1]))
     assert changes(before, after) == (2, 1) and changes(after, before) == (1, 2) and changes(after, after) == (0, 0)
     with pytest.raises(ValueError):
-        changes(before, Scores((True,), {}, {}))
+        changes(before, replace(after, right=(True,)))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,7 @@ def test_the_gate_leaves_the_best_scale_the_strongest_of_equals_or_none(found, b
         tried.append(((module(x) - base).norm() / update.norm()).item())
         return next(answers)
 
-    scale, reached = gate(module, 0.5, accuracy)
+    scale, reached = gate(partial(lora.scale, module), 0.5, accuracy)
     assert tried == pytest.approx(list(SCALES), rel=1e-3)
     assert (scale, reached) == ((0, 0.5) if best is None else (SCALES[best], found[best]))
     torch.testing.assert_close(module(x), base + scale * update, atol=1e-4, rtol=1e-3)

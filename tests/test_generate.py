@@ -41,6 +41,21 @@ def test_tokens_and_probabilities_are_those_of_a_full_pass(temperature, trained,
         assert c.text == codec.decode([c.tokens])[0] and c.finished == (c.tokens[-1] == EOS) and EOS not in c.tokens[:-1]
 
 
+def test_the_prompts_probabilities_are_those_of_a_full_pass(trained, codec, prompts, together, device):
+    for prompt, ids, c in zip(prompts, codec.encode(prompts), together):
+        p = trained(torch.tensor([ids], device=device)).softmax(-1)[0, :-1].cpu()  # (tokens - 1, V)
+        (alone,) = generate(trained, codec, [prompt], 1)
+        for found in (c, alone):
+            assert found.prompt_probabilities == pytest.approx(p.gather(1, torch.tensor(ids[1:])[:, None])[:, 0].tolist(), rel=1e-2, abs=1e-9)
+    assert len({len(c.prompt_probabilities) for c in together}) > 3
+
+
+def test_a_prompt_of_one_token_has_no_probabilities(trained, codec):
+    alone, together = generate(trained, codec, ["7"], 3), generate(trained, codec, ["7", "347+586|", "4+4|"], 3)
+    assert alone[0].prompt_probabilities == together[0].prompt_probabilities == [] and len(together[2].prompt_probabilities) == 3
+    assert alone[0].tokens == together[0].tokens
+
+
 def test_sampling_repeats_with_its_generator(trained, codec, prompts, device):
     def texts(seed):
         return [c.text for c in generate(trained, codec, prompts, LIMIT, temperature=1.0, generator=torch.Generator(device).manual_seed(seed))]

@@ -11,7 +11,7 @@ from minisi.tasks import solve
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "config runtime families tasks tokenizer model optim lora generate detect correct memory trainer evaluate checkpoint report __main__"
+    "config runtime families tasks tokenizer model optim lora generate detect correct memory arms trainer evaluate checkpoint report compare __main__"
 ).split()
 FILES = [*(ROOT / "minisi" / f"{name}.py" for name in ORDER), ROOT / "train.py", ROOT / "loop.py"]
 

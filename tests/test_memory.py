@@ -27,7 +27,7 @@ PROBLEMS = distinct()
 
 
 def row(problem, round=1, text=None, said="1+1|2", source="solver", kind="wrong"):
-    return failure(problem, Completion(said, [5], [1 / 3], True), Verdict(kind, 1 / 3), problem.target if text is None else text, source, round)
+    return failure(problem, Completion(said, [5], [1 / 3], True, [0.5]), Verdict(kind, 1 / 3), problem.target if text is None else text, source, round)
 
 
 @pytest.fixture
@@ -63,9 +63,17 @@ def test_the_last_row_of_a_problem_counts(memory):
 
 
 def test_problems_are_parted_by_having_a_correction(memory):
-    memory.append([row(PROBLEMS[0], text=""), row(PROBLEMS[1]), row(PROBLEMS[2], source="own", kind="unsure")])
+    memory.append([row(PROBLEMS[0], text=""), row(PROBLEMS[1]), row(PROBLEMS[2], source="self"), row(PROBLEMS[3], text="", source="self")])
     assert memory.failures[identity(PROBLEMS[0].question)].source == UNSOLVED
-    assert memory.problems(solved=False) == PROBLEMS[:1] and memory.problems(solved=True) == PROBLEMS[1:3]
+    assert memory.problems(solved=False) == [PROBLEMS[0], PROBLEMS[3]] and memory.problems(solved=True) == PROBLEMS[1:3]
+
+
+def test_what_was_only_unsure_is_learned_from_but_not_asked_again(memory):
+    memory.append([row(PROBLEMS[0]), row(PROBLEMS[1], source="own", kind="unsure"), row(PROBLEMS[2], text="")])
+    memory.append([row(PROBLEMS[2], source="own", kind="right")])  # found right in the end
+    for m in (memory, FailureMemory(memory.path)):
+        assert m.problems(solved=True) == PROBLEMS[:1] and m.problems(solved=False) == [] == m.unknown(PROBLEMS[:3])
+        assert {f.question for f in m.sample(Random(0), 100, 1, 0.5)} == {p.question for p in PROBLEMS[:3]}
 
 
 def test_unknown_problems_come_once_each(memory):

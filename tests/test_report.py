@@ -1,13 +1,15 @@
 """What a person sees."""
 
 import re
+import sys
+from functools import partial
 
 import pytest
 
 from minisi.detect import Verdict
 from minisi.generate import Completion
 from minisi.memory import failure
-from minisi.report import COLUMNS, curve, header, line, markdown, shown, summary, terminal_curve
+from minisi.report import COLUMNS, comparison, curve, draw, finish, header, line, markdown, shown, summary, terminal_curve
 from minisi.tasks import solve
 
 
@@ -25,7 +27,9 @@ ROWS = [row(0), row(1), row(2), row(3)]
 
 @pytest.mark.parametrize("r", ROWS, ids=lambda r: f"round {r['round']}")
 def test_the_titles_stand_over_their_figures(r):
-    assert len(header()) == len(line(r))
+    titles, figures = ([(m[0], m.end()) for m in re.finditer(r"\S+", text)] for text in (header(), line(r)))
+    assert [title for title, _ in titles] == list(COLUMNS) and [end for _, end in titles] == [end for _, end in figures]
+    assert [float(figure) for figure, _ in figures] == pytest.approx([r[name] for name in COLUMNS], abs=0.005)
 
 
 def test_a_refused_adapter_is_called_rejected_and_no_other():
@@ -45,7 +49,7 @@ def test_the_last_block_is_names_and_values():
 @pytest.mark.parametrize("text", ["x|13", ""])
 def test_a_shown_failure_has_the_question_what_was_said_how_surely_and_the_truth(text):
     p = solve("347+586")
-    block = shown([failure(p, Completion("nine|9", [1], [0.25], True), Verdict("wrong", 0.25), p.target if text else "", "solver", 1)] * 2)
+    block = shown([failure(p, Completion("nine|9", [1], [0.25], True, [0.5]), Verdict("wrong", 0.25), p.target if text else "", "solver", 1)] * 2)
     assert block.count(p.question) == block.count("nine|9") == block.count("0.25") == 2 and block.count(p.target) == (2 if text else 0)
 
 
@@ -56,11 +60,30 @@ def test_the_report_has_a_table_row_a_round_and_all_that_was_run():
     assert all(part in page for part in ("    python loop.py --seed 1", "torch 9.9", "---\nfinal: 1", "![curve](curve.png)"))
 
 
-@pytest.mark.parametrize("rows", [ROWS, ROWS[:1]], ids=["four rounds", "the base alone"])
-def test_the_curve_is_a_png(rows, tmp_path):
+FOUND = dict(seeds=[1, 2], arms=[dict(arm="failure"), dict(arm="random")])
+FOUND["cells"] = [dict(arm=a, seed=s, curve=[[0, 0.5], [100 * s, 0.7]]) for a in ("failure", "random") for s in (1, 2)]
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_finished_run_leaves_its_report_and_prints_the_last_block(drawn, tmp_path, capsys, monkeypatch):
+    if not drawn:
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    finish(tmp_path, ROWS, ["loop.py", "--seed", "1"], {"torch": "9.9"}, {"leaks": "0 of 5"})
+    printed, block = capsys.readouterr().out, summary(ROWS, {"leaks": "0 of 5"})
+    assert printed == (block if drawn else f"{terminal_curve(ROWS)}\n{block}") + "\n"
+    assert (tmp_path / "report.md").read_text() == markdown(ROWS, "python loop.py --seed 1", {"torch": "9.9"}, block)
+    assert (tmp_path / "curve.png").exists() == drawn
+
+
+PLOTS = {"four rounds": partial(curve, ROWS), "the base alone": partial(curve, ROWS[:1]), "a comparison": partial(comparison, FOUND)}
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_plot_is_a_png_where_there_is_matplotlib(plot, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    assert curve(rows, tmp_path / "curve.png")
-    assert (tmp_path / "curve.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and len(list(tmp_path.iterdir())) == 1
+    assert draw(tmp_path / "a.png", PLOTS[plot]) and (tmp_path / "a.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert not draw(tmp_path / "b.png", PLOTS[plot]) and len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_curve_of_the_terminal_has_a_bar_a_round_as_long_as_its_accuracy():

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 import torch
 
-from minisi.runtime import UserError, cli, decimals, dice, environment, pick_device, seed_for, torch_dice
+from minisi.runtime import UserError, cli, dice, environment, pick_device, seed_for, torch_dice
 
 
 def test_seeds_differ_by_seed_purpose_and_round():
@@ -41,11 +41,6 @@ def test_the_machine_is_used_and_described(device):
     found, why = pick_device("auto")
     facts = environment(found, why)
     assert found == device and json.loads(json.dumps(facts)) == facts and facts["torch"] == torch.__version__
-
-
-@pytest.mark.parametrize("x, places, written", [(0.123456, 2, 0.12), (1.0, 3, 1.0), (2 / 3, 4, 0.6667), (-1.25e-9, 6, 0.0)])
-def test_decimals_rounds(x, places, written):
-    assert decimals(x, places) == written
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from minisi.optim import build
 from minisi.runtime import dice
 from minisi.tasks import balanced
 from minisi.tokenizer import EOS
-from minisi.trainer import IGNORED, collate, cut, encode, fit
+from minisi.trainer import collate, cut, encode, fit
 
 from .conftest import make_model
 
@@ -25,13 +25,14 @@ def silent():
     return tqdm(file=io.StringIO())
 
 
-def plain_loss(model, examples):
-    """Mean loss of the target tokens, one example at a time and without padding."""
+def plain_loss(model, examples, weight=0.0):
+    """Loss for each target token, that of the question's tokens added with a weight, one example at a time and without padding."""
     device, losses = model.head.weight.device, []
     for prompt, target in examples:
         log = model(torch.tensor([prompt + target], device=device))[0].log_softmax(-1)
         losses += [-log[len(prompt) + i - 1, token] for i, token in enumerate(target)]
-    return torch.stack(losses).mean()
+        losses += [-weight * log[i, token] for i, token in enumerate(prompt[1:])]
+    return torch.stack(losses).sum() / sum(len(target) for _, target in examples)
 
 
 def test_an_example_is_the_prompt_and_the_target_with_its_end(codec):
@@ -39,14 +40,13 @@ def test_an_example_is_the_prompt_and_the_target_with_its_end(codec):
     assert codec.decode([prompt, target[:-1]]) == ["3+4|", "3+4+0=07|7"] and target[-1] == EOS
 
 
-def test_labels_are_the_next_tokens_of_the_target_alone(examples, device):
-    inputs, labels = (x.tolist() for x in collate(examples, device))
-    assert {len(row) for row in inputs + labels} == {max(len(p) + len(t) for p, t in examples) - 1}
-    for (prompt, target), x, y in zip(examples, inputs, labels, strict=True):
-        whole = prompt + target
-        assert x[: len(whole) - 1] == whole[:-1] and set(x[len(whole) :]) <= {EOS}
-        assert y[: len(prompt) - 1] == [IGNORED] * (len(prompt) - 1) and y[len(prompt) - 1 : len(whole) - 1] == target
-        assert set(y[len(whole) - 1 :]) <= {IGNORED}
+def test_labels_are_the_next_tokens_and_the_targets_weigh_most(examples, device):
+    inputs, labels, weights = (x.tolist() for x in collate(examples, 0.3, device))
+    assert {len(row) for row in inputs + labels + weights} == {max(len(p) + len(t) for p, t in examples) - 1}
+    for (prompt, target), x, y, w in zip(examples, inputs, labels, weights, strict=True):
+        whole, end = prompt + target, len(prompt + target) - 1
+        assert x[:end] == whole[:-1] and y[:end] == whole[1:] and set(x[end + 1 :]) <= {EOS}
+        assert w[:end] == pytest.approx([0.3] * (len(prompt) - 1) + [1] * len(target)) and set(w[end:]) <= {0}
 
 
 @pytest.mark.parametrize("size", [1, 7, 40, 99])
@@ -55,12 +55,12 @@ def test_cut_keeps_all_in_order(size, examples):
     assert [e for part in parts for e in part] == examples and all(len(part) == size for part in parts[:-1])
 
 
-@pytest.mark.parametrize("part", [1, 3, 16, 64])
-def test_the_step_is_that_of_the_plain_loss_whatever_the_padding(part, examples, tiny, monkeypatch):
+@pytest.mark.parametrize("part, weight", [(1, 0.2), (3, 0.0), (16, 1.0), (64, 0.2)])
+def test_the_step_is_that_of_the_plain_loss_whatever_the_padding(part, weight, examples, tiny, monkeypatch):
     monkeypatch.setattr(trainer, "PART", part)
     model, reference, bar = tiny(), tiny(), silent()
-    fit(model, [torch.optim.SGD(model.parameters(), lr=1.0)], [examples], lambda step: 1.0, bar)
-    loss = plain_loss(reference, examples)
+    fit(model, [torch.optim.SGD(model.parameters(), lr=1.0)], [examples], lambda step: 1.0, bar, lambda step: weight)
+    loss = plain_loss(reference, examples, weight)
     loss.backward()
     for a, b in zip(model.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(a, b - b.grad, atol=1e-4, rtol=1e-3)
@@ -69,8 +69,8 @@ def test_the_step_is_that_of_the_plain_loss_whatever_the_padding(part, examples,
 
 def test_the_bar_shows_the_mean_loss_of_the_last_steps_and_counts_them(examples, tiny):
     model, bar, batches = tiny(), silent(), cut(examples, 8)
-    losses = [plain_loss(model, batch).item() for batch in batches]
-    steps, tokens = fit(model, [torch.optim.SGD(model.parameters(), lr=0.0)], batches, lambda step: 1.0, bar, every=3)
+    losses = [plain_loss(model, batch, step / 4).item() for step, batch in enumerate(batches)]
+    steps, tokens = fit(model, [torch.optim.SGD(model.parameters(), lr=0.0)], batches, lambda step: 1.0, bar, lambda step: step / 4, every=3)
     assert bar.n == steps == len(batches) == 5
     assert float(bar.postfix.removeprefix("loss=")) == pytest.approx(sum(losses[3:]) / 2, abs=1e-3)
     assert tokens >= sum(len(p) + len(t) - 1 for p, t in examples)
