@@ -5,7 +5,7 @@
 One round is the eight numbered steps of `play`, below; the README explains them under the same numbers.
 """
 
-from minisi.config import configure, parser
+from minisi.config import Config, configure, parser
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
     GIVEN = vars(parser(__doc__).parse_args())
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,9 +25,7 @@ from tqdm import tqdm
 
 from minisi import checkpoint, compare, detect, evaluate, lora, report
 from minisi.arms import WRONG, blender, pick, shifted
-from minisi.config import Config
 from minisi.correct import CORRECTORS
-from minisi.detect import Quality
 from minisi.evaluate import Scores
 from minisi.generate import Completion, generate
 from minisi.memory import UNSOLVED, Failure, FailureMemory, failure
@@ -63,7 +62,7 @@ class Run:
         self.generated += sum(len(c.tokens) for c in completions)
         return completions
 
-    def examine(self, round: int) -> tuple[list[Problem], list[Completion], Quality]:
+    def examine(self, round: int) -> tuple[list[Problem], list[Completion], detect.Quality]:
         """Fresh dev questions with the model's answers, and what they say of the detector."""
         dev = balanced(self.dice("dev", round), "dev", self.config.levels, self.config.dev_questions)
         answers = self.ask(dev)
@@ -74,7 +73,7 @@ class Run:
         prompts = [p.prompt for p in self.test]
         return evaluate.score(self.test, generate(self.model, self.codec, prompts, self.config.limit))
 
-    def row(self, round: int, scores: Scores, quality: Quality, **figures: Any) -> dict[str, Any]:
+    def row(self, round: int, scores: Scores, quality: detect.Quality, **figures: Any) -> dict[str, Any]:
         """A row of metrics.jsonl; figures that are not given are 0."""
         low, high = scores.interval
         counts = "asked wrong unsure unparsable self_corrected unsolved relapsed steps train_tokens fixed broken".split()
@@ -120,14 +119,13 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
 
     # 6. Finetune a fresh adapter on failures, mixed with replayed answers that were right.
     chosen = {*picked, *own}
-    replay = [(p.prompt, c.text) for i, (p, c) in enumerate(zip(asked, answers)) if kinds[i] not in WRONG and i not in chosen]
-    steps, tokens, set_scale = finetune(run, [] if config.arm == "norepl" else replay, round)
+    replay = [(asked[i].prompt, answers[i].text) for i, kind in enumerate(kinds) if kind not in WRONG and i not in chosen]
+    learned = sum(map(bool, corrected)) or sum(kind in WRONG for kind in kinds) * (config.arm == "fresh")
+    steps, tokens, set_scale = finetune(run, [] if config.arm == "norepl" else replay, learned, round)
 
     # 7. Gate: merge the adapter, a weakened adapter, or nothing, by what the dev questions say.
     was = evaluate.score(dev, dev_answers).accuracy
     scale, now = evaluate.gate(set_scale, was, lambda: evaluate.score(dev, run.ask(dev)).accuracy) if steps else (0.0, was)
-    if lora.layers(run.model):
-        checkpoint.write_tensors(run.folder / "adapters" / f"round_{round:02d}.pt", lora.state(run.model))
     if scale > 0:
         lora.merge(run.model)
     lora.remove(run.model)
@@ -149,10 +147,10 @@ def correct(run: Run, problems: Sequence[Problem], round: int) -> list[str]:
     texts = CORRECTORS[run.config.corrector](problems, sample, run.config.samples)
     return shifted(problems, texts) if run.config.arm == "corrupt" else texts
 
-def finetune(run: Run, replay: Sequence[tuple[str, str]], round: int) -> Learned:
-    """Step 6: train fresh adapters and leave them on the model, unmerged; or, in the arm `full`, all weights."""
+def finetune(run: Run, replay: Sequence[tuple[str, str]], learned: int, round: int) -> Learned:
+    """Step 6: train fresh adapters, as long as there is new to learn, and leave them on the model, unmerged; or, in the arm `full`, all weights."""
     config, rng = run.config, run.dice("finetuning", round)
-    count = config.steps * config.batch
+    count = min(config.steps, ceil(config.passes * learned / config.batch)) * config.batch
     wanted = int(count * (1 - config.replay)) if replay else count
     pairs = [(f.prompt, f.completion) for f in run.memory.sample(rng, wanted, round, config.newest)]
     if config.arm == "fresh":
@@ -179,7 +177,10 @@ def finetune(run: Run, replay: Sequence[tuple[str, str]], round: int) -> Learned
         return NOTHING
     finally:
         run.model.requires_grad_(False)
-    return steps, tokens, blender(run.model, before) if config.arm == "full" else partial(lora.scale, run.model)
+    if config.arm == "full":
+        return steps, tokens, blender(run.model, before)
+    checkpoint.write_tensors(run.folder / "adapters" / f"round_{round:02d}.pt", lora.state(run.model))
+    return steps, tokens, partial(lora.scale, run.model)
 
 def loop(config: Config, budget: Sequence[int] = ()) -> list[dict[str, Any]]:
     """Play all rounds, with the corrections a round that `budget` allows; leaves the run folder and returns the rows of metrics.jsonl."""
@@ -220,6 +221,8 @@ def audit(config: Config) -> str:
 def main() -> None:
     """The command line."""
     if GIVEN.get("compare"):
+        if single := {"arm", "seed", "base"} & GIVEN.keys():
+            raise UserError(f"a comparison has arms, seeds and bases of its own: leave out --{' and --'.join(sorted(single))}")
         return compare.arms(configure({"out": "runs/compare", **GIVEN}), loop)
     base = Path(GIVEN.get("base", configure(GIVEN).base))
     made = checkpoint.read_settings(base, GIVEN) if checkpoint.has_base(base) else {}

@@ -3,7 +3,7 @@
     python train.py --out runs/base
 """
 
-from minisi.config import configure, parser
+from minisi.config import Config, configure, parser
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
     GIVEN = vars(parser(__doc__, pretraining_only=True).parse_args())
@@ -11,13 +11,13 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from minisi.checkpoint import has_base, load_weights, new_model, read_json, save_base
-from minisi.config import Config
+from minisi.checkpoint import has_base, load_weights, new_model, read_json, read_settings, save_base
 from minisi.families import FAMILIES
 from minisi.model import GPT
 from minisi.optim import build, schedule
@@ -38,7 +38,7 @@ def curriculum(config: Config) -> Iterator[list[Problem]]:
         yield balanced(rng, "train", config.base_levels, config.base_batch, families)
 
 def pretrain(config: Config, device: str) -> GPT:
-    """Train a base and save it in `config.base`."""
+    """Train a base and save it in `config.base`.  Questions join the loss in the last steps only: from the start, they kept columns from growing later."""
     Path(config.base).mkdir(parents=True, exist_ok=True)  # now, not after minutes of work
     model, codec, start = new_model(config, device), Codec(), time.time()
     prompt_weight = lambda step: config.base_question_weight * (step >= config.base_steps - config.base_question_steps)  # noqa: E731
@@ -55,6 +55,7 @@ def pretrain(config: Config, device: str) -> GPT:
 def get_base(config: Config, device: str) -> GPT:
     """The pretrained model; made first where there is none."""
     if has_base(Path(config.base)):
+        read_settings(Path(config.base), asdict(config))  # refuses a base of other settings
         print(f"base {config.base}, made with seed {read_json(Path(config.base) / 'config.json').get('seed')}", file=sys.stderr)
         return load_weights(Path(config.base), config, device)
     print(f"no base in {config.base}: pretraining one", file=sys.stderr)

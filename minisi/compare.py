@@ -60,7 +60,7 @@ def summarise(folder: Path, arms: Sequence[str], seeds: Sequence[int]) -> Row:
     found: Row = {"seeds": list(seeds), "arms": [], "cells": []}
     for arm in arms:
         figures, ours, theirs = zip(*(cell(folder / f"{arm}-{seed}", folder / f"failure-{seed}") for seed in seeds))
-        means = {name: float(np.mean([f[name] for f in figures])) for name, value in figures[0].items() if isinstance(value, (int, float))}
+        means = {name: float(np.mean([f[name] for f in figures])) for name, value in figures[0].items() if isinstance(value, (int, float)) and name not in ("seed", "price")}
         low, high = bootstrap(np.stack(ours))
         behind = bootstrap(np.stack(ours) - np.stack(theirs))
         apart = {"to_failure": float(np.mean(ours) - np.mean(theirs)), "to_failure_low": behind[0], "to_failure_high": behind[1]}
@@ -70,13 +70,10 @@ def summarise(folder: Path, arms: Sequence[str], seeds: Sequence[int]) -> Row:
 
 def markdown(found: Row) -> str:
     """The tables of compare.md and of the README: the arms, means over seeds, and beneath them each run."""
-
     def accuracy(x: Row, low: str, high: str) -> str:
         return f"**{x['test_accuracy']:.3f}** ({x[low]:.3f}-{x[high]:.3f})"
-
     def points(a: Row) -> str:
         return f"{100 * a['to_failure']:+.1f} ({100 * a['to_failure_low']:+.1f} to {100 * a['to_failure_high']:+.1f})" if a["arm"] != "failure" else ""
-
     arms = [
         [a["arm"], f"{a['n']:,}", f"{a['base']:.3f}", accuracy(a, "low", "high"), points(a), f"{a['known_before']:.3f} -> {a['known_after']:.3f}", f"{100 * a['forgotten']:.2f}",
          f"{a['fixed']:.0f}", f"{a['broken']:.0f}", f"{a['corrections']:,.0f}", f"{a['train_tokens'] / 1e6:.2f} M", f"{a['generated_tokens'] / 1e6:.2f} M", f"{a['seconds']:.0f}"]
@@ -92,14 +89,15 @@ def markdown(found: Row) -> str:
 
 def arms(config: Config, play: Callable[[Config, Sequence[int]], Any]) -> None:
     """Play each arm with each seed, failure first, and write compare.json, compare.md and compare.png; finished runs are kept."""
-    folder, seeds = Path(config.out), [int(seed) for seed in config.seeds.split(",")]
-    named = ["failure", *(arm for arm in config.compare.split(",") if arm != "failure")]
+    folder, seeds = Path(config.out), list(dict.fromkeys(map(int, config.seeds.split(","))))
+    named = list(dict.fromkeys(["failure", *filter(None, config.compare.split(","))]))
     cells = [replace(config, arm=arm, seed=seed, base=f"{folder}/base-{seed}", out=f"{folder}/{arm}-{seed}") for arm in named for seed in seeds]
     missing = [cell for cell in cells if not finished(cell)]
     print(f"{len(cells)} runs in {folder}, {len(missing)} of them to do", file=sys.stderr)
     start = time.time()
     for done, cell in enumerate(missing, 1):
-        shutil.rmtree(cell.out, ignore_errors=True)  # it was cut short
+        if (Path(cell.out) / "env.json").exists():  # it was cut short
+            shutil.rmtree(cell.out)
         spent = [row["corrections"] for row in read_rows(folder / f"failure-{cell.seed}" / "metrics.jsonl")]
         play(cell, [after - before for before, after in zip(spent, spent[1:])])
         print(f"{done} of {len(missing)} done, {(time.time() - start) / done * (len(missing) - done) / 60:.0f} minutes left", file=sys.stderr)
@@ -114,7 +112,7 @@ def finished(config: Config) -> bool:
     out = Path(config.out)
     if not (out / "report.md").exists():
         return False
-    made, free = read_json(out / "config.json"), ("compare", "seeds", "device", "test")
+    made, free = read_json(out / "config.json"), ("compare", "seeds", "device", "test", "out", "base")
     if changed := [f"{name} {made.get(name)}, not {value}" for name, value in asdict(config).items() if name not in free and made.get(name) != value]:
         raise UserError(f"{out} was made with {'; '.join(changed)}: compare in another --out, or delete that run")
     return True

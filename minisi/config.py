@@ -13,9 +13,7 @@ from typing import Any
 ARMS = ("failure", "random", "corrupt", "full", "fresh", "norepl", "static")
 CORRECTORS = ("solver", "self")
 
-LARGEST = sys.float_info.max
-
-def option(default: Any, group: str, help: str, low: float = 0, high: float = LARGEST, choices: Sequence[str] = ()) -> Any:
+def option(default: Any, group: str, help: str, low: float = 0, high: float = float("inf"), choices: Sequence[str] = ()) -> Any:
     """A field of Config with what its command-line option needs."""
     return field(default=default, metadata=dict(group=group, help=f"{help} (default {default})", low=low, high=high, choices=choices))
 
@@ -53,7 +51,8 @@ class Config:
     temperature: float = option(0.7, "loop", "of those samples")
     limit: int = option(160, "loop", "longest completion, in tokens", 1)
 
-    steps: int = option(320, "finetuning", "LoRA steps a round", 1)
+    passes: float = option(36.0, "finetuning", "examples that are trained on in a round, replayed ones included, for each correction of that round")
+    steps: int = option(800, "finetuning", "LoRA steps a round, at most", 1)
     batch: int = option(32, "finetuning", "examples a step", 1)
     lr: float = option(2.5e-3, "finetuning", "peak learning rate (AdamW)")
     replay: float = option(0.5, "finetuning", "share of a batch that is replayed right answers", 0, 1)
@@ -103,8 +102,8 @@ def number(text: str, kind: type, low: float, high: float) -> Any:
         value = kind(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no {'whole ' * (kind is int)}number") from None
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text} is outside {low} to {'any number' if high == LARGEST else high}")
+    if not low <= value <= high or value == float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is outside {low} to {'any number' if high == float('inf') else high}")
     return value
 
 def parser(description: str, pretraining_only: bool = False) -> argparse.ArgumentParser:

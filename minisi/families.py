@@ -115,14 +115,14 @@ def name(a: str, symbol: str, b: str) -> tuple[str, str]:
     return "", "#" + hashlib.blake2b(symbol.join(pair).encode(), digest_size=8).hexdigest()
 
 class Expr:
-    """`((3+4)*2)-5`: level + 1 operations, each on the last result and a digit; in what we ask, all from 0 to 19."""
+    """`((3+4)*2)-5`: as many operations as the level says, at least two, each on the last result and a digit, all from 0 to 19."""
     pattern = r"(?=.*[+*-])[\d+*()-]+"
     symbols = (r"\*", "[+-]")
 
     def ask(rng: Random, level: int) -> str:
         value = rng.randint(1, 9)
         text = str(value)
-        for i in range(level + 1):
+        for i in range(max(2, level)):
             digit, left = rng.randint(1, 9), rng.random() < 0.5
             x, y = (value, digit) if left else (digit, value)
             symbol = rng.choice([s for s, rule in SIGNS.items() if 0 <= rule(x, y) < 20] or ["-"])
@@ -155,12 +155,12 @@ class Sort:
         return " ".join(sorted(question.split()))
 
 class Logic:
-    """`(2 and 3) or 7`: level + 1 operations on the bits of numbers from 0 to 7, so that a guess is rarely right."""
+    """`(2 and 3) or 7`: as many operations as `expr`, on the bits of numbers from 0 to 7, so that a guess is rarely right."""
     pattern = r"(?:[0-7]|[()]| and | or )+"
     rules = {" and ": operator.and_, " or ": operator.or_}
 
     def ask(rng: Random, level: int) -> str:
-        terms = [str(rng.randrange(8)) for _ in range(level + 2)]
+        terms = [str(rng.randrange(8)) for _ in range(max(2, level) + 1)]
         while len(terms) > 1:
             i = rng.randrange(len(terms) - 1)
             terms[i : i + 2] = [f"({terms[i]} {rng.choice(('and', 'or'))} {terms[i + 1]})"]

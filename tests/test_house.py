@@ -1,11 +1,14 @@
 """The rules of the house: import order, line budget, the README's figures about the code."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from minisi.compare import markdown
+from minisi.config import ARMS
 from minisi.families import FAMILIES
 from minisi.tasks import solve
 
@@ -64,6 +67,17 @@ def test_the_readmes_problems_are_what_the_solver_says():
         assert solve(question).target == target and solve(question).family == family
 
 
+def test_the_readme_has_a_line_for_every_arm():
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.M)
+    assert sorted(rows) == sorted(ARMS)
+
+
 def test_nothing_unexpected_stands_at_the_top_level():
     allowed = {"README.md", "requirements.txt", "minisi", "train.py", "loop.py", "tests", "data", ".ci", ".gitignore", ".git", "runs", ".venv"}
     assert {p.name for p in ROOT.iterdir() if "cache" not in p.name} <= allowed
+
+
+def test_the_readme_shows_the_committed_comparison():
+    found = json.loads((ROOT / "data" / "compare.json").read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert markdown(found) in readme and found["command"] in readme

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -111,6 +112,11 @@ def test_random_takes_as_many_corrections_as_there_were_failures(finished, tmp_p
     assert first["corrections"] == first["wrong"] + first["unparsable"] == rows(finished[0] / "loop")[1]["corrections"] and first["steps"] == 3
 
 
+def test_a_round_has_as_many_steps_as_its_corrections_ask_for(finished, tmp_path, small_test_set):
+    first = loop.loop(settings(tmp_path, small_test_set, steps=1000, passes=3.0, base=f"{finished[0]}/base"))[1]
+    assert first["steps"] == math.ceil(3 * first["corrections"] / 8) > 3
+
+
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_a_leak_is_found_in_what_is_remembered(split, finished, tmp_path, small_test_set):
     config = settings(tmp_path, small_test_set, base=f"{finished[0]}/base")
@@ -142,7 +148,7 @@ def test_the_curriculum_starts_with_chains_and_keeps_to_its_levels_and_split(tmp
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory, small_test_set):
     folder = tmp_path_factory.mktemp("compare")
-    return folder, run(folder, small_test_set, "--compare", "failure,random", "--seeds", "1,2")
+    return folder, python("loop.py", *TINY, "--out", f"{folder}/loop", "--test", str(small_test_set), "--compare", "failure,random", "--seeds", "1,2")
 
 
 def test_a_comparison_plays_each_arm_with_each_seed(compared):
@@ -175,6 +181,18 @@ def test_finished_runs_of_other_settings_are_not_compared(compared, small_test_s
     for changed in (dict(steps=4), dict(base_steps=5), dict(corrector="self")):
         with pytest.raises(UserError, match=next(iter(changed))):
             compare.arms(settings(compared[0], small_test_set, compare="random", seeds="1,2", **changed), loop.loop)
+
+
+def test_an_arm_or_a_seed_that_is_named_twice_counts_once(compared, small_test_set):
+    compare.arms(settings(compared[0], small_test_set, compare="random,,random", seeds="1,1"), pytest.fail)  # all runs are there
+    found = checkpoint.read_json(compared[0] / "loop" / "compare.json")
+    assert [(c["arm"], c["seed"]) for c in found["cells"]] == [("failure", 1), ("random", 1)]
+
+
+def test_a_comparison_refuses_a_base_of_other_settings(compared, tmp_path, small_test_set):
+    shutil.copytree(compared[0] / "loop" / "base-1", tmp_path / "base-1")
+    with pytest.raises(UserError, match="base_steps"):
+        compare.arms(settings(tmp_path, small_test_set, compare="random", seeds="1", out=str(tmp_path), base_steps=9), loop.loop)
 
 
 def coin(model, codec, prompts, limit, **sampling):
@@ -238,6 +256,7 @@ def test_a_base_made_with_other_settings_is_refused(finished, tmp_path, small_te
     "arguments, code, words",
     [
         (("loop.py", "--round", "3"), 2, "--rounds"),
+        (("loop.py", "--compare", "random", "--seed", "3"), 1, "--seed"),
         (("loop.py", "--arm", "failures"), 2, "failure"),
         (("loop.py", ""), 2, "--help"),
         (("loop.py", "--base", "runs/x", "--out", "./runs/x"), 2, "two folders"),
