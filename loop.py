@@ -156,7 +156,7 @@ def finetune(run: Run, replay: Sequence[tuple[str, str]], learned: int, round: i
     if config.arm == "fresh":
         pairs = [(p.prompt, p.target) for p in balanced(rng, "train", config.levels, wanted)]
         run.corrections += wanted
-    if not pairs or config.arm == "static":
+    if not pairs:
         return NOTHING
     pairs += rng.choices(replay, k=count - len(pairs)) if replay else []
     rng.shuffle(pairs)

@@ -11,13 +11,12 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from minisi.checkpoint import has_base, load_weights, new_model, read_json, read_settings, save_base
+from minisi.checkpoint import has_base, load_weights, new_model, read_json, save_base
 from minisi.families import FAMILIES
 from minisi.model import GPT
 from minisi.optim import build, schedule
@@ -55,7 +54,6 @@ def pretrain(config: Config, device: str) -> GPT:
 def get_base(config: Config, device: str) -> GPT:
     """The pretrained model; made first where there is none."""
     if has_base(Path(config.base)):
-        read_settings(Path(config.base), asdict(config))  # refuses a base of other settings
         print(f"base {config.base}, made with seed {read_json(Path(config.base) / 'config.json').get('seed')}", file=sys.stderr)
         return load_weights(Path(config.base), config, device)
     print(f"no base in {config.base}: pretraining one", file=sys.stderr)

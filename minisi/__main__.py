@@ -42,11 +42,11 @@ def ask(run: str, question: str, device: str) -> None:
     model = checkpoint.load_weights(folder, config, pick_device(device)[0])
     rows = checkpoint.read_rows(folder / "metrics.jsonl")
     (completion,) = answers = generate(model, Codec(), [problem.prompt], config.limit)
-    weights = tuple(rows[-1]["weights"]) if rows else detect.RAW  # a base has no scaling yet
-    (verdict,) = detect.judge([problem], answers, detect.Quality(0.0, weights, 0.5, 0.0))
+    weights = rows[-1]["weights"] if rows else detect.RAW  # a base has no scaling yet
+    (sure,), kind = detect.confidence(detect.features(answers), weights), detect.kind(problem, completion)
     steps, _, answer = completion.text.partition(BAR)
-    print(f"steps: {steps}\nanswer: {answer}\nconfidence: {verdict.confidence:.4f}")
-    print(f"solver: {'agrees' if verdict.kind == 'right' else f'{verdict.kind}, the answer is {problem.answer} by {problem.steps}'}")
+    print(f"steps: {steps}\nanswer: {answer}\nconfidence: {sure:.4f}")
+    print(f"solver: {'agrees' if kind == 'right' else f'{kind}, the answer is {problem.answer} by {problem.steps}'}")
 
 def rate(work: Callable[[], int], seconds: float = 3.0) -> float:
     """Units per second of `work`, which returns how many it did, over about `seconds` after one call to warm up."""

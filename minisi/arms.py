@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ def shifted(problems: Sequence[Problem], texts: Sequence[str]) -> list[str]:
     return moved
 
 @torch.no_grad()
-def blender(model: nn.Module, before: dict[str, Tensor]) -> Callable[[float], None]:
+def blender(model: nn.Module, before: dict[str, Tensor]) -> Callable[[float], Any]:
     """For the arm `full`, a function of a share: puts the weights that far on the way from `before` to what they are now."""
     after = {name: weight.clone() for name, weight in model.state_dict().items()}
-    return lambda share: model.load_state_dict({name: before[name].lerp(weight, share) for name, weight in after.items()}) and None
+    return lambda share: model.load_state_dict({name: before[name].lerp(weight, share) for name, weight in after.items()})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .checkpoint import read_json, read_rows, write, write_json
+from .checkpoint import has_base, read_json, read_rows, read_settings, write, write_json
 from .config import Config
 from .evaluate import mcnemar
 from .report import comparison, draw, table
@@ -102,14 +102,17 @@ def arms(config: Config, play: Callable[[Config, Sequence[int]], Any]) -> None:
         play(cell, [after - before for before, after in zip(spent, spent[1:])])
         print(f"{done} of {len(missing)} done, {(time.time() - start) / done * (len(missing) - done) / 60:.0f} minutes left", file=sys.stderr)
     found = summarise(folder, named, seeds)
+    text = markdown(found)
     write_json(folder / "compare.json", {"command": " ".join(["python", *sys.argv]), **found})
-    write(folder / "compare.md", markdown(found) + "\n")
+    write(folder / "compare.md", text + "\n")
     draw(folder / "compare.png", partial(comparison, found))
-    print(markdown(found))
+    print(text)
 
 def finished(config: Config) -> bool:
-    """Whether a run has come to its end; raises UserError where it was made with other settings."""
-    out = Path(config.out)
+    """Whether a run has come to its end; raises UserError where it or its base was made with other settings."""
+    out, base = Path(config.out), Path(config.base)
+    if has_base(base):
+        read_settings(base, asdict(config))
     if not (out / "report.md").exists():
         return False
     made, free = read_json(out / "config.json"), ("compare", "seeds", "device", "test", "out", "base")

@@ -50,9 +50,13 @@ def fit_weights(x: np.ndarray, right: np.ndarray, decay: float = 0.01) -> Weight
         w = w - np.linalg.solve(hessian, x.T @ (p - right) + decay * w)
     return tuple(w.tolist())
 
+def kind(problem: Problem, completion: Completion) -> str:
+    """`right`, `wrong` or `unparsable`, which an answer without an end is too."""
+    return check(problem.answer, completion.text) if completion.finished else "unparsable"
+
 def judge(problems: Sequence[Problem], completions: Sequence[Completion], quality: Quality) -> list[Verdict]:
     """The verdict on each answer."""
-    kinds = [check(p.answer, c.text) if c.finished else "unparsable" for p, c in zip(problems, completions)]
+    kinds = map(kind, problems, completions)
     sure = confidence(features(completions), quality.weights).tolist()
     return [Verdict("unsure" if k == "right" and s < quality.threshold else k, s) for k, s in zip(kinds, sure)]
 
@@ -85,7 +89,7 @@ def fit_threshold(scores: np.ndarray, right: np.ndarray) -> float:
 
 def measure(problems: Sequence[Problem], completions: Sequence[Completion], threshold: float = -1.0) -> Quality:
     """Fit the detector to dev answers and measure it, each half by weights from the other; a negative threshold is fitted too."""
-    right = np.array([c.finished and check(p.answer, c.text) == "right" for p, c in zip(problems, completions)])
+    right = np.array([kind(p, c) == "right" for p, c in zip(problems, completions)])
     x, scores, odd = features(completions), np.empty(len(right)), np.arange(len(right)) % 2 == 1
     for half in (odd, ~odd):
         scores[half] = confidence(x[half], fit_weights(x[~half], right[~half]))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from math import comb, sqrt
 from typing import Any
 
+from .detect import kind
 from .generate import Completion
-from .tasks import Problem, check
+from .tasks import Problem
 
 SCALES = (1.0, 0.5, 0.25)  # strengths that the gate tries; 0 is known before
 
@@ -23,7 +24,7 @@ class Scores:
 
 def score(problems: Sequence[Problem], completions: Sequence[Completion]) -> Scores:
     """Exact-answer accuracy, over all and by family and level."""
-    right = [c.finished and check(p.answer, c.text) == "right" for p, c in zip(problems, completions)]
+    right = [kind(p, c) == "right" for p, c in zip(problems, completions)]
 
     def by(key: Callable[[Problem], str]) -> dict[str, float]:
         groups: dict[str, list[bool]] = {}

@@ -109,7 +109,7 @@ def reduce(text: str, atom: str, symbols: Iterable[str], apply: Callable[[str, s
         done, lines = [*done, step], [*lines, text]
     return done, lines
 
-def name(a: str, symbol: str, b: str) -> tuple[str, str]:
+def hashed(a: str, symbol: str, b: str) -> tuple[str, str]:
     """A rule for `reduce` under which mirror images get the same value: a hash of the sorted operands, themselves hashes (Merkle 1987)."""
     pair = (a, b) if symbol == "-" else sorted((a, b))
     return "", "#" + hashlib.blake2b(symbol.join(pair).encode(), digest_size=8).hexdigest()
@@ -137,7 +137,7 @@ class Expr:
         return ",".join(steps), lines[-1]
 
     def canonical(question: str) -> str:
-        return reduce(question, r"\d+|#\w{16}", Expr.symbols, name)[1][-1]
+        return reduce(question, r"\d+|#\w{16}", Expr.symbols, hashed)[1][-1]
 
 class Sort:
     """`sort 5 2 8 3`: level + 3 digits; the steps insert them one by one into a sorted list."""
@@ -171,7 +171,7 @@ class Logic:
         return ",".join(lines[1:-1]) or question, lines[-1]
 
     def canonical(question: str) -> str:
-        return reduce(question, r"\d|#\w{16}", Logic.rules, name)[1][-1]
+        return reduce(question, r"\d|#\w{16}", Logic.rules, hashed)[1][-1]
 
 class Chain:
     """`c>f,a>c,f>b from a 3`: shuffled facts, level + 1 on the path, one more beyond or beside it; follow the path."""

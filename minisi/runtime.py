@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # loading it takes seconds, which --help should not
 
 class UserError(Exception):
     """Something the user can mend: one sentence with the remedy, shown without a traceback."""
+
 def seed_for(seed: int, purpose: str, round: int = 0) -> int:
     """A seed in [0, 2**63) for one use of randomness, so that neither rounds nor neighbouring seeds share a stream."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{purpose}/{round}".encode(), digest_size=8).digest(), "big") >> 1
