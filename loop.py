@@ -2,29 +2,23 @@
 
     python loop.py
 
-One round is the eight numbered steps of `play`, below; the README explains them under the same numbers.
-"""
-
+One round is the eight numbered steps of `play`, below; the README explains them under the same numbers."""
 from minisi.config import Config, configure, parser
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
     GIVEN = vars(parser(__doc__).parse_args())
 
-import sys
-import time
+import sys, time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from math import ceil
 from pathlib import Path
-from random import Random
 from typing import Any
-
 from tqdm import tqdm
-
 from minisi import checkpoint, compare, detect, evaluate, lora, report
-from minisi.arms import WRONG, blender, pick, shifted
+from minisi.arms import blender, pick, shifted
 from minisi.correct import CORRECTORS
 from minisi.evaluate import Scores
 from minisi.generate import Completion, generate
@@ -32,7 +26,7 @@ from minisi.memory import UNSOLVED, Failure, FailureMemory, failure
 from minisi.model import GPT
 from minisi.optim import adamw, build, schedule
 from minisi.runtime import UserError, cli, dice, environment, peak_memory, pick_device, torch_dice
-from minisi.tasks import Problem, balanced, read_test_set, split_of
+from minisi.tasks import BAR, Problem, balanced, read_test_set, split_of
 from minisi.tokenizer import Codec
 from minisi.trainer import cut, encode, fit
 from train import curriculum, get_base
@@ -45,48 +39,47 @@ class Run:
     def __init__(self, config: Config, model: GPT, test: list[Problem], budget: Sequence[int]) -> None:
         self.config, self.model, self.test, self.budget = config, model.requires_grad_(False), test, budget
         self.codec, self.folder = Codec(), Path(config.out)
-        self.memory = FailureMemory(self.folder / "memory.jsonl")
+        self.memory, self.dice = FailureMemory(self.folder / "memory.jsonl"), partial(dice, config.seed)
         self.corrections = self.generated = 0  # since the start; in this round
-
-    def dice(self, purpose: str, round: int) -> Random:
-        """Random numbers for one purpose in one round."""
-        return dice(self.config.seed, purpose, round)
-
     def ask(self, problems: Sequence[Problem]) -> list[Completion]:
         """The model's greedy answers."""
         return self.decode([p.prompt for p in problems])
-
+    def key(self, problems: Sequence[Problem]) -> list[str]:
+        """What step 3 holds the answers against: nothing where the model votes."""
+        return [p.answer if self.config.corrector != "vote" else "" for p in problems]
+    def correct(self, problems: Sequence[Problem], purpose: str, round: int) -> list[str]:
+        """A worked solution for each problem, or an empty text where the corrector found none."""
+        generator = torch_dice(self.model.head.weight.device, self.config.seed, purpose, round)
+        sampled = partial(self.decode, temperature=self.config.temperature, generator=generator)
+        return CORRECTORS[self.config.corrector](problems, self.decode, sampled, self.dice(purpose, round), self.config.samples)
     def decode(self, prompts: Sequence[str], **sampling: Any) -> list[Completion]:
         """Completions, whose tokens are counted."""
         completions = generate(self.model, self.codec, prompts, self.config.limit, **sampling)
         self.generated += sum(len(c.tokens) for c in completions)
         return completions
-
-    def examine(self, round: int) -> tuple[list[Problem], list[Completion], detect.Quality]:
-        """Fresh dev questions with the model's answers, and what they say of the detector."""
+    def examine(self, round: int) -> tuple[list[Problem], list[str], float, detect.Detector]:
+        """Fresh dev questions, their right answers, the share that the model knows, and a detector fitted to it.
+        Where the model votes, what it agrees with itself on is held to be right, and other questions are left out."""
         dev = balanced(self.dice("dev", round), "dev", self.config.levels, self.config.dev_questions)
+        truth = self.key(dev)
+        if self.config.corrector == "vote":
+            texts = self.correct(dev, "dev votes", round)
+            dev, truth = [p for p, text in zip(dev, texts) if text], [text.partition(BAR)[2] for text in texts if text]
         answers = self.ask(dev)
-        return dev, answers, detect.measure(dev, answers, self.config.threshold)
-
+        detector = detect.fit([detect.kind(a, c) == "right" for a, c in zip(truth, answers)], answers, self.config.threshold, 3.0 if self.config.corrector == "vote" else 1.0)
+        return dev, truth, evaluate.agreement(truth, answers), detector
     def evaluate(self) -> Scores:
         """Scores on the frozen test set."""
-        prompts = [p.prompt for p in self.test]
-        return evaluate.score(self.test, generate(self.model, self.codec, prompts, self.config.limit))
-
-    def row(self, round: int, scores: Scores, quality: detect.Quality, **figures: Any) -> dict[str, Any]:
+        return evaluate.score(self.test, generate(self.model, self.codec, [p.prompt for p in self.test], self.config.limit))
+    def row(self, round: int, scores: Scores, detector: detect.Detector, held: list[Problem], answers: list[Completion], **figures: Any) -> dict[str, Any]:
         """A row of metrics.jsonl; figures that are not given are 0."""
-        low, high = scores.interval
-        counts = "asked wrong unsure unparsable self_corrected unsolved relapsed steps train_tokens fixed broken".split()
+        names = "arm", "corrector", "seed", "batch"
         return {
-            **dict(round=round, arm=self.config.arm, corrector=self.config.corrector, seed=self.config.seed, batch=self.config.batch),
-            **dict.fromkeys(counts, 0),
-            **dict(dev_before=0.0, dev_after=0.0, kept=False, scale=0.0),
-            **dict(test_n=scores.n, test_accuracy=scores.accuracy, test_low=low, test_high=high),
-            **dict(by_family=scores.by_family, by_level=scores.by_level, by_cell=scores.by_cell),
-            **dict(auroc=quality.auroc, ece=quality.ece, threshold=quality.threshold, weights=quality.weights),
-            **dict(corrections=self.corrections, memory=len(self.memory.failures), generated_tokens=self.generated),
-            **figures,
-        }
+            "round": round, **{name: getattr(self.config, name) for name in names},
+            **dict.fromkeys("asked wrong unsure unparsable self_corrected unsolved relapsed steps train_tokens fixed broken".split(), 0),
+            **dict(dev_before=0.0, dev_after=0.0, kept=False, scale=0.0, p_value=1.0, label_coverage=0.0, label_precision=0.0), **scores.figures,
+            **detect.measure(detector, evaluate.score(held, answers).right, answers), "threshold": detector.thresholds["scaled"], "weights": detector.weights,
+            **dict(corrections=self.corrections, memory=len(self.memory.failures), generated_tokens=self.generated), **figures}  # fmt: skip
 
 def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, list[Failure]]:
     """One round: the model and the memory change.  Returns the figures, the new test scores, and the failures stored."""
@@ -101,31 +94,31 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     answers, again = run.ask(asked), run.ask(known)
 
     # 3. Detect what is wrong or unsure, by a threshold fitted on dev questions.
-    dev, dev_answers, quality = run.examine(round)
-    verdicts = detect.judge(asked, answers, quality)
+    dev, truth, was, detector = run.examine(round)
+    verdicts, relapsed = detect.judge(run.key(asked), answers, detector), memory.recall(known, again)
     kinds = [v.kind for v in verdicts]
-    relapsed = memory.recall(known, evaluate.score(known, again).right)
+    flagged = [kind in ("wrong", "unparsable") or kind == "unsure" and config.corrector == "vote" for kind in kinds]
 
     # 4. Correct what the arm picks.  An unsure answer that is right is its own correction, and free.
-    picked = pick(config.arm, run.dice("arm", round), kinds, run.budget[round - 1] if run.budget else None)
-    corrected = correct(run, [asked[i] for i in picked], round)
+    picked = pick(config.arm, run.dice("arm", round), flagged, run.budget[round - 1] if run.budget else None)
+    failed, run.corrections = [asked[i] for i in picked], run.corrections + len(picked)
+    corrected = run.correct(failed, "corrections", round)
+    corrected = shifted(failed, corrected) if config.arm == "corrupt" else corrected
     free = {i for i, kind in enumerate(kinds) if config.arm not in ("random", "fresh", "static") and (kind == "unsure" or kind == "right" and i >= len(new))}
-    own = sorted(free.difference(picked))
+    texts = dict(zip(picked, corrected)) | {i: answers[i].text for i in sorted(free.difference(picked))}
 
     # 5. Store the failures with their corrections.
-    rows = [failure(asked[i], answers[i], verdicts[i], text, config.corrector, round) for i, text in zip(picked, corrected)]
-    rows += [failure(asked[i], answers[i], verdicts[i], answers[i].text, "own", round) for i in own]
+    sources = [config.corrector] * len(picked) + ["own"] * (len(texts) - len(picked))
+    rows = [failure(asked[i], answers[i], verdicts[i], text, source, round) for (i, text), source in zip(texts.items(), sources)]
     memory.append(rows)
 
     # 6. Finetune a fresh adapter on failures, mixed with replayed answers that were right.
-    chosen = {*picked, *own}
-    replay = [(asked[i].prompt, answers[i].text) for i, kind in enumerate(kinds) if kind not in WRONG and i not in chosen]
-    learned = sum(map(bool, corrected)) or sum(kind in WRONG for kind in kinds) * (config.arm == "fresh")
+    replay = [(asked[i].prompt, answers[i].text) for i, flag in enumerate(flagged) if not flag and i not in texts]
+    learned = sum(map(bool, corrected)) or sum(flagged) * (config.arm == "fresh")
     steps, tokens, set_scale = finetune(run, [] if config.arm == "norepl" else replay, learned, round)
 
     # 7. Gate: merge the adapter, a weakened adapter, or nothing, by what the dev questions say.
-    was = evaluate.score(dev, dev_answers).accuracy
-    scale, now = evaluate.gate(set_scale, was, lambda: evaluate.score(dev, run.ask(dev)).accuracy) if steps else (0.0, was)
+    scale, now = evaluate.gate(set_scale, was, lambda: evaluate.agreement(truth, run.ask(dev))) if steps else (0.0, was)
     if scale > 0:
         lora.merge(run.model)
     lora.remove(run.model)
@@ -133,22 +126,14 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     # 8. Evaluate on the frozen test set, which has chosen nothing above.
     after = run.evaluate()
     fixed, broken = evaluate.changes(before, after)
-    row = run.row(round, after, quality, asked=len(asked), wrong=kinds.count("wrong"), unsure=kinds.count("unsure"),
-                  unparsable=kinds.count("unparsable"), relapsed=relapsed, steps=steps, train_tokens=tokens,
+    counts = {kind: kinds.count(kind) for kind in ("wrong", "unsure", "unparsable")} | evaluate.labels(failed, corrected)
+    row = run.row(round, after, detector, new, answers[: len(new)], asked=len(asked), relapsed=relapsed, steps=steps, train_tokens=tokens, **counts,
                   self_corrected=sum(row.source == "self" for row in rows), unsolved=sum(row.source == UNSOLVED for row in rows),
-                  dev_before=was, dev_after=now, fixed=fixed, broken=broken, kept=scale > 0, scale=scale)  # fmt: skip
+                  dev_before=was, dev_after=now, fixed=fixed, broken=broken, p_value=evaluate.mcnemar(fixed, broken), kept=scale > 0, scale=scale)  # fmt: skip
     return row, after, rows
 
-def correct(run: Run, problems: Sequence[Problem], round: int) -> list[str]:
-    """Step 4: a worked solution for each problem, or an empty text where the corrector found none."""
-    generator = torch_dice(run.model.head.weight.device, run.config.seed, "samples", round)
-    sample = partial(run.decode, temperature=run.config.temperature, generator=generator)
-    run.corrections += len(problems)
-    texts = CORRECTORS[run.config.corrector](problems, sample, run.config.samples)
-    return shifted(problems, texts) if run.config.arm == "corrupt" else texts
-
 def finetune(run: Run, replay: Sequence[tuple[str, str]], learned: int, round: int) -> Learned:
-    """Step 6: train fresh adapters, as long as there is new to learn, and leave them on the model, unmerged; or, in the arm `full`, all weights."""
+    """Step 6: train on the memory's failures, as long as there is new to learn; once more at half the rate where numbers stop being finite."""
     config, rng = run.config, run.dice("finetuning", round)
     count = min(config.steps, ceil(config.passes * learned / config.batch)) * config.batch
     wanted = int(count * (1 - config.replay)) if replay else count
@@ -160,48 +145,76 @@ def finetune(run: Run, replay: Sequence[tuple[str, str]], learned: int, round: i
         return NOTHING
     pairs += rng.choices(replay, k=count - len(pairs)) if replay else []
     rng.shuffle(pairs)
-    batches = cut(encode(run.codec, pairs), config.batch)
     before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
-    if config.arm == "full":
+    for rate in (1.0, 0.5):
+        try:
+            return adapt(run, cut(encode(run.codec, pairs), config.batch), rate, before, round)
+        except FloatingPointError as error:
+            print(f"round {round} at {rate:g} of the rate: {error}; what it learned is dropped", file=sys.stderr)
+            lora.remove(run.model)
+            run.model.load_state_dict(before)
+        finally:
+            run.model.requires_grad_(False)
+    return NOTHING
+
+def adapt(run: Run, batches: Sequence[Any], rate: float, before: dict[str, Any], round: int) -> Learned:
+    """Train fresh adapters and leave them on the model, unmerged; or, in the arm `full`, all weights."""
+    config, full = run.config, run.config.arm == "full"
+    if full:
         optimizers = build(run.model.requires_grad_(True), run.model.blocks, config.full_lr)
     else:
-        generator = torch_dice("cpu", config.seed, "adapters", round)
-        optimizers = [adamw(lora.add(run.model.blocks, config.r, config.lora_alpha, generator), config.lr)]
+        adapters = lora.add(run.model.blocks, config.r, config.lora_alpha, torch_dice("cpu", config.seed, "adapters", round))
+        optimizers = [adamw(adapters, config.lr)]
     bar = tqdm(total=len(batches), desc=f"round {round}", unit="step", leave=False, disable=None)
-    try:
-        steps, tokens = fit(run.model, optimizers, batches, partial(schedule, steps=len(batches)), bar, lambda step: config.question_weight)
-    except FloatingPointError as error:
-        print(f"round {round}: {error}; what it learned is dropped", file=sys.stderr)
-        lora.remove(run.model)
-        run.model.load_state_dict(before)
-        return NOTHING
-    finally:
-        run.model.requires_grad_(False)
-    if config.arm == "full":
+    steps, tokens = fit(run.model, optimizers, batches, lambda step: rate * schedule(step, len(batches)), bar, lambda step: config.question_weight)
+    if full:
         return steps, tokens, blender(run.model, before)
     checkpoint.write_tensors(run.folder / "adapters" / f"round_{round:02d}.pt", lora.state(run.model))
     return steps, tokens, partial(lora.scale, run.model)
 
+def start(config: Config, device: str, test: list[Problem], budget: Sequence[int]) -> tuple[Run, list[dict[str, Any]], Scores | None]:
+    """A run at its beginning, or where it was stopped: with the rows of metrics.jsonl so far and the last scores."""
+    folder = Path(config.out)
+    base, state = get_base(config, device), checkpoint.read_state(folder)
+    checkpoint.cut_logs(folder, state)
+    run, rows = Run(config, base, test, budget), checkpoint.read_rows(folder / "metrics.jsonl")
+    if state is None:
+        return run, rows, None
+    run.model = checkpoint.new_model(config, device, state).requires_grad_(False)
+    run.corrections = state.facts["corrections"]
+    run.memory.right.update(state.facts["right"])
+    print(f"{folder} holds rounds 0 to {state.number}", file=sys.stderr)
+    return run, rows, evaluate.tally(test, [c == "1" for c in checkpoint.read_rows(folder / "answers.jsonl")[-1]["right"]])
+
 def loop(config: Config, budget: Sequence[int] = ()) -> list[dict[str, Any]]:
-    """Play all rounds, with the corrections a round that `budget` allows; leaves the run folder and returns the rows of metrics.jsonl."""
+    """Play all rounds that were not played yet, with the corrections a round that `budget` allows; returns the rows of metrics.jsonl."""
     started, (device, why) = time.time(), pick_device(config.device)
     facts, test, folder = environment(device, why), read_test_set(config.test), Path(config.out)
-    checkpoint.new_run(folder, config, facts)
+    checkpoint.settings(folder, asdict(config), checkpoint.RUN_SETTINGS, run=True)
     print(f"minisi on {device} ({why}): {config.arm} arm, {config.corrector} corrector, seed {config.seed}", file=sys.stderr)
-    run = Run(config, get_base(config, device), test, budget)
-    rows: list[dict[str, Any]] = []
-    print(report.header())
-    for round in range(config.rounds + 1):
-        start = time.time()
+    held = checkpoint.lock(folder)  # noqa: F841, until this function returns
+    run, rows, scores = start(config, device, test, budget)
+    if len(rows) > config.rounds and (folder / "report.md").exists():
+        print(f"the run in {folder} is finished: more --rounds would go on with it", file=sys.stderr)
+        return rows
+    (folder / "report.md").unlink(missing_ok=True)
+    (folder / "adapters").mkdir(exist_ok=True)
+    checkpoint.write_json(folder / "config.json", asdict(config))
+    checkpoint.write_json(folder / "env.json", facts)
+    print("\n".join([report.header(), *map(report.line, rows)]))
+    for round in range(len(rows), config.rounds + 1):
+        begun = time.time()
         if round == 0:
             scores, failures = run.evaluate(), []
-            row = run.row(0, scores, run.examine(0)[2])
+            fresh = balanced(run.dice("questions", 0), "train", config.levels, config.dev_questions)
+            row = run.row(0, scores, run.examine(0)[3], fresh, run.ask(fresh))
         else:
             row, scores, failures = play(run, round, scores)
-        rows.append({**row, "seconds": float(f"{time.time() - start:.2f}")})
-        checkpoint.append_row(folder / "answers.jsonl", {"round": round, "right": "".join(str(int(ok)) for ok in scores.right)})
-        checkpoint.append_row(folder / "metrics.jsonl", rows[-1])
-        checkpoint.write_tensors(folder / "model.pt", run.model.state_dict())
+        rows.append({**row, "seconds": float(f"{time.time() - begun:.2f}")})
+        checkpoint.append_rows(folder / "answers.jsonl", [{"round": round, "right": "".join(str(int(ok)) for ok in scores.right)}])
+        checkpoint.append_rows(folder / "metrics.jsonl", rows[-1:])
+        kept = {"config": asdict(config), "corrections": run.corrections, "weights": row["weights"], "right": run.memory.right}
+        checkpoint.commit(folder, round, {"model": run.model.state_dict()}, kept)
         print(report.line(rows[-1]), flush=True)
         if failures:
             print(report.shown(run.dice("shown", round).sample(failures, min(3, len(failures)))), file=sys.stderr)
@@ -210,9 +223,8 @@ def loop(config: Config, budget: Sequence[int] = ()) -> list[dict[str, Any]]:
 
 def audit(config: Config) -> str:
     """Derive the split of what was learned from anew: of each row in the memory's file and of the first that the base was pretrained on."""
-    made = checkpoint.read_json(Path(config.base) / "config.json")
-    stream = islice(curriculum(replace(config, **made)), 100)
-    asked = [row["question"] for row in checkpoint.read_rows(Path(config.out) / "memory.jsonl")] + [p.question for batch in stream for p in batch]
+    taught = islice(curriculum(Config(**checkpoint.read_state(Path(config.base)).facts["config"])), 100)
+    asked = [row["question"] for row in checkpoint.read_rows(Path(config.out) / "memory.jsonl")] + [p.question for batch in taught for p in batch]
     leaks = [question for question in asked if split_of(question) != "train"]
     if leaks:
         raise UserError(f"{len(leaks)} of {len(asked)} questions are not of the train split, such as {leaks[0]!r}: throw {config.out} away")
@@ -225,8 +237,7 @@ def main() -> None:
             raise UserError(f"a comparison has arms, seeds and bases of its own: leave out --{' and --'.join(sorted(single))}")
         return compare.arms(configure({"out": "runs/compare", **GIVEN}), loop)
     base = Path(GIVEN.get("base", configure(GIVEN).base))
-    made = checkpoint.read_settings(base, GIVEN) if checkpoint.has_base(base) else {}
-    loop(configure(GIVEN, made))
+    loop(configure(GIVEN, checkpoint.settings(base, GIVEN)))
 
 if __name__ == "__main__":
     cli(main)

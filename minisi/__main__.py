@@ -1,11 +1,8 @@
 """python -m minisi ask "347+586"    one question, answered and checked
 python -m minisi bench            how fast this machine trains and decodes
-python -m minisi testset          the rows of data/test.jsonl
-"""
-
+python -m minisi testset          the rows of data/test.jsonl"""
 import argparse
-
-from .config import Config, Parser, configure
+from .config import Config, Parser
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
     PARSER = Parser(prog="python -m minisi", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
@@ -18,13 +15,10 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
         command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute (default %(default)s)")
     GIVEN = PARSER.parse_args()
 
-import time
+import pathlib, time
 from collections.abc import Callable
-from pathlib import Path
-
 import torch
 from tqdm import tqdm
-
 from . import checkpoint, detect, lora
 from .generate import generate
 from .optim import adamw, build
@@ -35,16 +29,14 @@ from .trainer import cut, encode, fit
 
 def ask(run: str, question: str, device: str) -> None:
     """Print the steps, the answer, the confidence, and whether the tutor program agrees."""
-    problem, folder = solve(question), Path(run)
-    if not (folder / "model.pt").exists():
+    problem, folder = solve(question), pathlib.Path(run)
+    if (state := checkpoint.read_state(folder)) is None:
         raise UserError(f"{run} holds no model: run python loop.py first, or name another folder with --run")
-    config = configure(checkpoint.read_settings(folder))
-    model = checkpoint.load_weights(folder, config, pick_device(device)[0])
-    rows = checkpoint.read_rows(folder / "metrics.jsonl")
+    config = Config(**state.facts["config"])
+    model = checkpoint.new_model(config, pick_device(device)[0], state)
     (completion,) = answers = generate(model, Codec(), [problem.prompt], config.limit)
-    weights = rows[-1]["weights"] if rows else detect.RAW  # a base has no scaling yet
-    (sure,), kind = detect.confidence(detect.features(answers), weights), detect.kind(problem, completion)
-    steps, _, answer = completion.text.partition(BAR)
+    (sure,) = detect.confidence(detect.features(answers), state.facts.get("weights", detect.RAW))  # a base has no scaling yet
+    kind, (steps, _, answer) = detect.kind(problem.answer, completion), completion.text.partition(BAR)
     print(f"steps: {steps}\nanswer: {answer}\nconfidence: {sure:.4f}")
     print(f"solver: {'agrees' if kind == 'right' else f'{kind}, the answer is {problem.answer} by {problem.steps}'}")
 
@@ -64,19 +56,15 @@ def bench(device: str) -> None:
     rng, model, a = dice(1, "bench"), checkpoint.new_model(config, device), torch.randn(1024, 1024, device=device)
     pairs = [(p.prompt, p.target) for p in balanced(rng, "train", config.base_levels, 40 * config.base_batch)]
     plan = cut(encode(codec, pairs), config.base_batch)
-
     def train(optimizers: list[torch.optim.Optimizer]) -> Callable[[], int]:
         return lambda: fit(model, optimizers, plan, lambda step: 1.0, tqdm(disable=True))[1]
-
     def decode() -> int:
         return sum(len(c.tokens) for c in generate(model, codec, [prompt for prompt, _ in pairs], config.limit))
-
     mm = rate(lambda: [a @ a for _ in range(10)] and 10) * 2 * 1024**3 / 1e9
     full = rate(train(build(model, model.blocks, config.base_lr)), 8)
     share = 6 * sum(p.numel() for p in model.parameters()) * full / 1e9 / mm
     tokens, each = rate(decode), decode() / len(pairs)
-    model.requires_grad_(False)
-    adapted = rate(train([adamw(lora.add(model.blocks, config.r, config.lora_alpha), config.lr)]), 8)
+    adapted = rate(train([adamw(lora.add(model.requires_grad_(False).blocks, config.r, config.lora_alpha), config.lr)]), 8)
     made = rate(lambda: len(balanced(rng, "train", config.levels, 1000)))
     print(f"device: {device} ({why})\nfp32_mm: {mm:.0f} GFLOP/s\ntraining: {full:,.0f} tokens/s, {share:.2f} of the fp32_mm rate")
     print(f"lora: {adapted:,.0f} tokens/s, a step takes {full / adapted:.2f} of a full step")
@@ -84,12 +72,8 @@ def bench(device: str) -> None:
 
 def main() -> None:
     """The command line."""
-    if GIVEN.command == "ask":
-        ask(GIVEN.run, GIVEN.question, GIVEN.device)
-    elif GIVEN.command == "bench":
-        bench(GIVEN.device)
-    else:
-        print("\n".join(make_test_set()))
+    commands = {"ask": ask, "bench": bench, "testset": lambda: print("\n".join(make_test_set()))}
+    commands[GIVEN.command](**{name: value for name, value in vars(GIVEN).items() if name != "command"})
 
 if __name__ == "__main__":
     cli(main)

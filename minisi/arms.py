@@ -1,26 +1,21 @@
 """The arms of an experiment: `failure`, and those that it is compared with.  Each differs from it in one thing, named here or in loop.py."""
-
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
-
 import torch
 from torch import Tensor, nn
-
 from .tasks import Problem
 
-WRONG = ("wrong", "unparsable")
-
-def pick(arm: str, rng: Random, kinds: Sequence[str], budget: int | None) -> list[int]:
-    """Which answers are corrected, by their verdicts: as many as went wrong, or as the budget says; what went wrong comes first, but in `random`."""
-    wrong = [i for i, kind in enumerate(kinds) if kind in WRONG]
+def pick(arm: str, rng: Random, flagged: Sequence[bool], budget: int | None) -> list[int]:
+    """Which answers are corrected: as many as are flagged, or as the budget says; what is flagged comes first, but in `random`."""
+    wrong = [i for i, flag in enumerate(flagged) if flag]
     count = len(wrong) if budget is None else budget
     if arm in ("fresh", "static"):
         return []
     if arm != "random" and count == len(wrong):
         return wrong
-    order = rng.sample(range(len(kinds)), len(kinds))
-    return (order if arm == "random" else sorted(order, key=lambda i: kinds[i] not in WRONG))[:count]
+    order = rng.sample(range(len(flagged)), len(flagged))
+    return (order if arm == "random" else sorted(order, key=lambda i: not flagged[i]))[:count]
 
 def shifted(problems: Sequence[Problem], texts: Sequence[str]) -> list[str]:
     """Each text moved to the next problem of its family: corrections that look right and are not, for the arm `corrupt`."""

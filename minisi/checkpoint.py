@@ -1,116 +1,146 @@
-"""What is on disk: the base folder and the run folder.  Files are written whole or not at all, but for the logs, which grow by a row."""
+"""What is on disk.  A folder, of a base or of a run, holds commits: each a file of tensors and a manifest, whose rename makes it count.
 
-import hashlib
-import io
-import json
-import os
-from dataclasses import asdict, fields
+    runs/loop/  model-5.pt manifest-5.json    after round 5; those of two rounds before are kept too
+                metrics.jsonl answers.jsonl memory.jsonl    logs, which grow by whole rows; a manifest says how long they were
+                config.json env.json report.md curve.png    for people: no program depends on them
+
+Nothing that is read is executed: manifests and logs are JSON, tensors are loaded with `weights_only`."""
+import hashlib, io, json, os, sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-
 import torch
-from torch import Tensor
-
 from .config import BASE, Config
 from .model import GPT
 from .runtime import UserError, torch_dice
 from .tokenizer import VOCABULARY
 
-FORMAT = 1  # of a base folder; raised when its meaning changes
+FORMAT = 2  # of a folder; raised when its meaning changes
+KEPT = 3  # states of a folder: the newest, and two should that be damaged
+BASE_SETTINGS = [f.name for f in fields(Config) if f.metadata["group"] in BASE]
+RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in ("base", "out", "device", "rounds", "compare", "seeds", "preset")]
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write a file through a temporary one beside it, so that `path` never holds half of it."""
+    """Write a file through a temporary one beside it, so that `path` never holds half of it, not even after a power cut."""
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        sync(part)
         part.replace(path)
+        sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that a person can read."""
     write(path, json.dumps(content, indent=2) + "\n")
 
-def read_json(path: Path) -> Any:
-    """What `write_json` wrote."""
-    return json.loads(path.read_text())
-
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors by name."""
+def write_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """Write tensors by name, or nested as in an optimiser's state."""
     buffer = io.BytesIO()
-    torch.save({name: tensor.detach().cpu() for name, tensor in tensors.items()}, buffer)
+    torch.save(tensors, buffer)
     write(path, buffer.getvalue())
-
-def new_model(config: Config, device: str) -> GPT:
-    """An untrained model; the same weights for the same seed on every device."""
-    generator = torch_dice("cpu", config.seed, "weights")
-    return GPT(len(VOCABULARY), config.n_layer, config.n_embd, config.n_head, config.n_hidden, generator).to(device)
-
-def save_base(folder: Path, config: Config, model: GPT) -> None:
-    """Write a base; its manifest, with the checksum of the weights, comes last and makes it valid."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / "model.pt", model.state_dict())
-    settings = {f.name: getattr(config, f.name) for f in fields(config) if f.metadata["group"] in BASE}
-    write_json(folder / "config.json", {**settings, "seed": config.seed})
-    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.pt", "config.json")}
-    write_json(folder / "manifest.json", {"format": FORMAT, "vocabulary": VOCABULARY, "sha256": files})
-
-def read_base(folder: Path, name: str) -> bytes:
-    """A file of a base or run folder; ValueError where it is not what the folder's manifest says."""
-    content = (folder / name).read_bytes()
-    if (folder / "manifest.json").exists():
-        manifest = read_json(folder / "manifest.json")
-        if manifest["format"] != FORMAT or manifest["vocabulary"] != VOCABULARY:
-            raise ValueError("another version of minisi made it")
-        if manifest["sha256"][name] != hashlib.sha256(content).hexdigest():
-            raise ValueError(f"{name} is not what the manifest says")
-    return content
-
-def read_settings(folder: Path, given: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The settings that a folder's model was made with; raises UserError where they can't be read or clash with what was given."""
-    try:
-        made = json.loads(read_base(folder, "config.json"))
-        settings = {f.name: type(f.default)(made[f.name]) for f in fields(Config) if f.metadata["group"] in BASE}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"cannot read {folder / 'config.json'} ({error}): delete {folder} and run again") from None
-    clash = [f"{name} {value}, not {given[name]}" for name, value in settings.items() if given and given.get(name, value) != value]
-    if clash:
-        raise UserError(f"the base in {folder} was made with {'; '.join(clash)}: leave that option out, or name another folder with --base")
-    return settings
-
-def load_weights(folder: Path, config: Config, device: str) -> GPT:
-    """The model of a base or run folder; raises UserError where it is missing, damaged, or of another shape."""
-    model = new_model(config, device)
-    try:
-        content = read_base(folder, "model.pt")
-        model.load_state_dict(torch.load(io.BytesIO(content), map_location=device, weights_only=True))
-    except Exception as error:  # torch.load raises nearly anything on a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"cannot load the model in {folder} ({reason}): delete {folder} and run again") from None
-    return model
-
-def has_base(folder: Path) -> bool:
-    """Whether a finished base is there; raises UserError where a run is."""
-    if (folder / "metrics.jsonl").exists():
-        raise UserError(f"{folder} holds a run, not a base: name another folder")
-    return (folder / "manifest.json").exists()
-
-def new_run(folder: Path, config: Config, environment: dict[str, Any]) -> None:
-    """Make a run folder; raises UserError where it already holds a run."""
-    if any((folder / name).exists() for name in ("metrics.jsonl", "memory.jsonl", "manifest.json")):
-        raise UserError(f"{folder} already holds a run or a base: choose another --out, or delete it")
-    (folder / "adapters").mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", asdict(config))
-    write_json(folder / "env.json", environment)
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSONL log; none where there is no file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Add one row to a JSONL log."""
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+def append_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows to a JSONL log, in one write."""
+    with path.open("ab", buffering=0) as file:
+        file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+
+def sha256(content: bytes | str) -> str:
+    """A checksum that no flipped bit survives."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+@dataclass(frozen=True)
+class State:
+    """A commit: its number (a round, or a step of pretraining), what its manifest says beside, and its tensors, on the CPU."""
+    number: int
+    facts: dict[str, Any]
+    tensors: dict[str, Any]
+
+def commit(folder: Path, number: int, tensors: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Make this the newest state of the folder, with the logs as they are now; FloatingPointError, and nothing written, where a weight is not finite."""
+    if not all(weight.isfinite().all() for weight in tensors["model"].values()):
+        raise FloatingPointError("a weight is not finite")
+    write_tensors(folder / f"model-{number}.pt", tensors)
+    for log in (logs := sorted(folder.glob("*.jsonl"))):
+        sync(log)
+    files = {path.name: [path.stat().st_size, sha256(path.read_bytes())] for path in (folder / f"model-{number}.pt", *logs)}
+    text = json.dumps({"format": FORMAT, "vocabulary": sha256(" ".join(VOCABULARY)), "files": files, **facts})
+    write(folder / f"manifest-{number}.json", f"{text}\n{sha256(text)}\n")
+    for old in manifests(folder)[KEPT:]:
+        old.unlink()
+        old.with_name(old.name.replace("manifest", "model").replace("json", "pt")).unlink(missing_ok=True)
+
+def manifests(folder: Path) -> list[Path]:
+    """The manifests in a folder, newest first."""
+    return sorted(folder.glob("manifest-*.json"), key=lambda path: -int(path.stem.split("-")[1]))
+
+def read_state(folder: Path) -> State | None:
+    """The newest state that is whole, None where there was never one; UserError where all are damaged.  A warning names what is passed over."""
+    for path in (found := manifests(folder)):
+        try:
+            text, checksum = path.read_text().splitlines()
+            facts, number = json.loads(text), int(path.stem.split("-")[1])
+            if sha256(text) != checksum:
+                raise ValueError(f"{path.name} is damaged")
+            if facts.pop("format") != FORMAT or facts.pop("vocabulary") != sha256(" ".join(VOCABULARY)):
+                raise ValueError("another version of minisi made it")
+            for name, (size, checksum) in facts["files"].items():
+                if sha256((folder / name).read_bytes()[:size]) != checksum:
+                    raise ValueError(f"{name} is damaged or cut")
+            return State(number, facts, torch.load(folder / f"model-{number}.pt", map_location="cpu", weights_only=True))
+        except Exception as error:  # torch.load and json raise nearly anything
+            print(f"warning: {path} does not count: {error}", file=sys.stderr)
+    if found:
+        raise UserError(f"no state in {folder} is whole: restore its files, or delete {folder} and run again")
+    return None
+
+def cut_logs(folder: Path, state: State | None) -> None:
+    """Take back what was logged after a state; without one, all."""
+    for log in folder.glob("*.jsonl"):
+        size = state.facts["files"].get(log.name, [0])[0] if state else 0
+        if log.stat().st_size > size:
+            os.truncate(log, size)
+
+def lock(folder: Path) -> Any:
+    """The folder, made if it is missing, for this process alone; the lock goes with the process, however it ends (flock(2)).  Keep what is returned."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("w")
+    try:
+        import fcntl
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows
+        pass
+    except BlockingIOError:
+        raise UserError(f"another run is at work in {folder}: wait for it, or choose another folder") from None
+    return file
+
+def new_model(config: Config, device: str, state: State | None = None) -> GPT:
+    """The model of a state that was made with these settings, or an untrained one: the same weights for the same seed on every device."""
+    model = GPT(len(VOCABULARY), config.n_layer, config.n_embd, config.n_head, config.n_hidden, torch_dice("cpu", config.seed, "weights"))
+    if state:
+        model.load_state_dict(state.tensors["model"])
+    return model.to(device)
+
+def settings(folder: Path, wanted: dict[str, Any], names: Sequence[str] = BASE_SETTINGS, run: bool = False) -> dict[str, Any]:
+    """The settings `names` that the state in a folder was made with, none where there is no state.
+    Raises UserError where they are not what is wanted, or where a run is found for a base, or a base for a run."""
+    state = read_state(folder)
+    if state is None and (folder / "model.pt").exists() or state and ("corrections" in state.facts) != run:
+        raise UserError(f"{folder} holds {'a run' if state and not run else 'a base' if state else 'files of another version'}: name another folder")
+    made = {name: state.facts["config"].get(name) for name in names} if state else {}
+    clash = [f"{name} {value}, not {wanted[name]}" for name, value in made.items() if wanted.get(name, value) != value]
+    if clash:
+        raise UserError(f"{folder} was made with {'; '.join(clash)}: leave that option out, or name another folder")
+    return made

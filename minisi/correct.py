@@ -1,22 +1,39 @@
 """The correctors: from a flagged question to a worked solution `steps|answer`, or to an empty text where there is none."""
-
-from collections.abc import Callable, Sequence
-
-from .detect import kind
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
 from .generate import Completion
-from .tasks import Problem
+from .parts import PARTS, together
+from .tasks import Problem, check, parse
 
-Sampler = Callable[[Sequence[str]], list[Completion]]  # prompts to one sampled completion each
-Corrector = Callable[[Sequence[Problem], Sampler, int], list[str]]
+Ask = Callable[[Sequence[str]], list[Completion]]  # prompts to one completion each
+Corrector = Callable[[Sequence[Problem], Ask, Ask, Random, int], list[str]]  # problems, greedy, sampled, for cuts, answers a problem
 
-def by_solver(problems: Sequence[Problem], sample: Sampler, samples: int) -> list[str]:
+def by_solver(problems: Sequence[Problem], greedy: Ask, sampled: Ask, rng: Random, count: int) -> list[str]:
     """The tutor program's worked solutions."""
     return [problem.target for problem in problems]
 
-def by_self(problems: Sequence[Problem], sample: Sampler, samples: int) -> list[str]:
-    """The model's own first sample whose final answer the checker accepts; the checker says right or wrong and no more."""
-    drawn = iter(sample([problem.prompt for problem in problems for _ in range(samples)]))
-    tries = [[next(drawn) for _ in range(samples)] for _ in problems]
-    return [next((c.text for c in own if kind(problem, c) == "right"), "") for problem, own in zip(problems, tries)]
+def by_parts(problems: Sequence[Problem], greedy: Ask, rng: Random, count: int) -> list[list[str]]:
+    """`count` texts for each problem, put together from the model's answers to parts of it; empty where a way led nowhere."""
+    def ask(questions: Sequence[str]) -> list[tuple[str, str] | None]:
+        return [parse(c.text) if c.finished else None for c in greedy([Problem("", 0, question).prompt for question in questions])]
+    texts = together([PARTS[p.family](p.question, rng) for p in problems for _ in range(count)], ask)
+    return [texts[i : i + count] for i in range(0, len(texts), count)]
 
-CORRECTORS: dict[str, Corrector] = {"solver": by_solver, "self": by_self}
+def agreed(texts: Iterable[str], least: float) -> str:
+    """The commonest text, step for step the same, if it comes at least so often."""
+    text, count = next(iter(Counter(filter(None, texts)).most_common(1)), ("", 0))
+    return text if count >= least else ""
+
+def by_self(problems: Sequence[Problem], greedy: Ask, sampled: Ask, rng: Random, count: int) -> list[str]:
+    """What the model says in parts or when sampled, if the checker accepts it, which says right or wrong and no more.
+    Two of the texts must agree in every step, for a right answer can come from wrong steps."""
+    drawn = [c.text if c.finished else "" for c in sampled([p.prompt for p in problems for _ in range(count)])]
+    tries = [[*texts, *drawn[i * count : (i + 1) * count]] for i, texts in enumerate(by_parts(problems, greedy, rng, count))]
+    return [agreed((text for text in texts if check(p.answer, text) == "right"), 2) for p, texts in zip(problems, tries)]
+
+def by_vote(problems: Sequence[Problem], greedy: Ask, sampled: Ask, rng: Random, count: int) -> list[str]:
+    """What three of four ways through a question's parts agree on, step for step.  No key takes part: neither solver nor checker."""
+    return [agreed(texts, 0.75 * count) for texts in by_parts(problems, greedy, rng, count)]
+
+CORRECTORS: dict[str, Corrector] = {"solver": by_solver, "self": by_self, "vote": by_vote}

@@ -1,18 +1,14 @@
 """The detector: is an answer wrong, and does the model know?  Reads completions, never calls the model.
 
-Verdicts: `unparsable` (no end, or not `steps|answer`), `wrong` and `right` (the exact-answer check), and `unsure`: right, but
-less confident than a threshold.  Confidence comes from token probabilities: the completion's least certain token, since one weak
-step is enough to spoil an answer, and the question's least likely one and their product, since a model can be wrong and sure where
-it has never been (Arora et al. 2021).  Platt scaling on dev answers (Platt 1999) makes one probability of being right out of them.
-"""
-
+Verdicts: `unparsable` (no end, or not `steps|answer`), `wrong` and `right` (the exact-answer check), and `unsure`: right, but less confident than
+a threshold.  Confidence comes from token probabilities: the completion's least certain token, since one weak step spoils an answer, and the question's
+least likely one and their product, since a model can be wrong and sure where it has never been (Arora et al. 2021); Platt scaling (1999) joins them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
-
+from typing import Any
 import numpy as np
-
 from .generate import Completion
-from .tasks import Problem, check
+from .tasks import check
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -24,12 +20,10 @@ Weights = tuple[float, ...]  # of the scaling: one for each feature
 RAW: Weights = (1.0, 0.0, 0.0, 0.0)  # no scaling: the probability of the least certain token
 
 @dataclass(frozen=True, slots=True)
-class Quality:
-    """How good the detector is on answers whose truth is known; `threshold` and `weights` are those in use."""
-    threshold: float
+class Detector:
+    """What is fitted: the weights of the scaling and, for each of `scores`, the value below which an answer is unsure."""
     weights: Weights
-    auroc: float
-    ece: float
+    thresholds: dict[str, float]
 
 def features(completions: Sequence[Completion]) -> np.ndarray:
     """(N, 4): log odds of the completion's least certain token; log probability of the question's least likely one, and of all of it; 1."""
@@ -50,15 +44,23 @@ def fit_weights(x: np.ndarray, right: np.ndarray, decay: float = 0.01) -> Weight
         w = w - np.linalg.solve(hessian, x.T @ (p - right) + decay * w)
     return tuple(w.tolist())
 
-def kind(problem: Problem, completion: Completion) -> str:
-    """`right`, `wrong` or `unparsable`, which an answer without an end is too."""
-    return check(problem.answer, completion.text) if completion.finished else "unparsable"
+def scores(completions: Sequence[Completion], weights: Weights) -> dict[str, np.ndarray]:
+    """(N,) scores from 0 to 1 by name: `scaled`, which is the confidence in use, and four plain ones to hold it against."""
+    logs = [np.log(np.clip(c.probabilities, 1e-7, 1)) for c in completions]
+    plain = {"least_certain_token": [x.min() for x in logs], "mean_log_probability": [x.mean() for x in logs], "product": [x.sum() for x in logs]}
+    plain["mean_entropy"] = [-c.entropy for c in completions]
+    return {"scaled": confidence(features(completions), weights), **{name: np.exp(np.array(values)) for name, values in plain.items()}}
 
-def judge(problems: Sequence[Problem], completions: Sequence[Completion], quality: Quality) -> list[Verdict]:
-    """The verdict on each answer."""
-    kinds = map(kind, problems, completions)
-    sure = confidence(features(completions), quality.weights).tolist()
-    return [Verdict("unsure" if k == "right" and s < quality.threshold else k, s) for k, s in zip(kinds, sure)]
+def kind(answer: str, completion: Completion) -> str:
+    """`right`, `wrong` or `unparsable`, which a completion without an end is too; with no answer to hold it against, "", nothing is wrong."""
+    found = check(answer, completion.text) if completion.finished else "unparsable"
+    return "right" if found == "wrong" and not answer else found
+
+def judge(answers: Sequence[str], completions: Sequence[Completion], detector: Detector) -> list[Verdict]:
+    """The verdict on each completion."""
+    kinds, threshold = map(kind, answers, completions), detector.thresholds["scaled"]
+    sure = confidence(features(completions), detector.weights).tolist()
+    return [Verdict("unsure" if k == "right" and s < threshold else k, s) for k, s in zip(kinds, sure)]
 
 def auroc(scores: np.ndarray, right: np.ndarray) -> float:
     """Probability that a right answer scores above a wrong one, ties counting half (Mann-Whitney U); 0.5 if one kind is missing."""
@@ -75,23 +77,40 @@ def ece(scores: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
     gap = np.bincount(place, right - scores, bins)
     return float(np.abs(gap).sum() / len(scores))
 
-def fit_threshold(scores: np.ndarray, right: np.ndarray) -> float:
-    """The confidence below which "this is wrong" has the highest F1; 0, which flags nothing, where no answer is wrong."""
+def fit_threshold(scores: np.ndarray, right: np.ndarray, beta: float = 1.0) -> float:
+    """The confidence below which "this is wrong" has the highest F-beta, in which recall counts beta times; 0, which flags nothing, where no answer is wrong."""
     order = np.argsort(scores, kind="stable")
     wrong = np.cumsum(~right[order])
     if not len(scores) or wrong[-1] == 0:
         return 0.0
-    f1 = 2 * wrong / (np.arange(1, len(scores) + 1) + wrong[-1])
+    f = (1 + beta**2) * wrong / (np.arange(1, len(scores) + 1) + beta**2 * wrong[-1])
     ordered = scores[order]
-    f1[:-1][ordered[1:] == ordered[:-1]] = 0  # a threshold can't part equal scores
-    best = int(f1.argmax())
+    f[:-1][ordered[1:] == ordered[:-1]] = 0  # a threshold can't part equal scores
+    best = int(f.argmax())
     return float(ordered[best : best + 2].mean()) if best + 1 < len(ordered) else float(np.nextafter(ordered[best], 2))
 
-def measure(problems: Sequence[Problem], completions: Sequence[Completion], threshold: float = -1.0) -> Quality:
-    """Fit the detector to dev answers and measure it, each half by weights from the other; a negative threshold is fitted too."""
-    right = np.array([kind(p, c) == "right" for p, c in zip(problems, completions)])
-    x, scores, odd = features(completions), np.empty(len(right)), np.arange(len(right)) % 2 == 1
-    for half in (odd, ~odd):
-        scores[half] = confidence(x[half], fit_weights(x[~half], right[~half]))
-    fitted = fit_threshold(scores, right) if threshold < 0 else threshold
-    return Quality(fitted, fit_weights(x, right), auroc(scores, right), ece(scores, right))
+def fit(right: Sequence[bool], completions: Sequence[Completion], threshold: float = -1.0, beta: float = 1.0) -> Detector:
+    """The detector for completions of which some are right; a threshold that is not negative is taken for the scaled score as it is."""
+    truth = np.array(right, dtype=bool)
+    weights = fit_weights(features(completions), truth)
+    thresholds = {name: fit_threshold(score, truth, beta) for name, score in scores(completions, weights).items()}
+    return Detector(weights, thresholds if threshold < 0 else {**thresholds, "scaled": threshold})
+
+def measure(detector: Detector, right: Sequence[bool], completions: Sequence[Completion], bins: int = 10) -> dict[str, Any]:
+    """How good the detector is on answers that had no part in its fit, for a row of metrics.jsonl.
+    For each score AUROC, ECE, AURC (the mean risk over all coverages, Geifman and El-Yaniv 2017), and precision and recall of "this is wrong"
+    at its threshold.  For the scaled one `risk` at 10 coverages and `reliability`: how many, mean confidence and accuracy of 10 equal-width bins."""
+    found, truth = {}, np.array(right, dtype=bool)
+    n = len(truth)
+    for name, score in scores(completions, detector.weights).items():
+        flagged = score < detector.thresholds[name]
+        risk, hits = np.cumsum(~truth[np.argsort(-score, kind="stable")]) / np.arange(1, n + 1), int((flagged & ~truth).sum())
+        found[name] = dict(auroc=auroc(score, truth), ece=ece(score, truth), aurc=float(risk.mean()))
+        found[name] |= dict(precision=hits / max(1, int(flagged.sum())), recall=hits / max(1, int((~truth).sum())))
+        if name == "scaled":
+            place = np.minimum((score * bins).astype(int), bins - 1)
+            size = np.bincount(place, minlength=bins)
+            means = [np.bincount(place, x, bins) / np.maximum(size, 1) for x in (score, truth)]
+            reliability = np.stack([size, *means], 1).round(4).tolist()
+            extra = dict(doubtful_wrong=hits, confident_wrong=int((~truth).sum()) - hits, risk=risk[n * np.arange(1, bins + 1) // bins - 1].round(4).tolist())
+    return dict(auroc=found["scaled"]["auroc"], ece=found["scaled"]["ece"], detector=found, reliability=reliability, **extra)

@@ -1,31 +1,22 @@
 """LoRA by hand (Hu et al. 2021, section 4.1): h = W x + (alpha / r) B A x, with W frozen.  Works on any nn.Linear of any module."""
-
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 class LoRALinear(nn.Module):
     """A frozen nn.Linear with a trainable low-rank update beside it.
-
     r           rank of the update: its size is r (in + out)
     lora_alpha  the update counts alpha / r times, so that r can change without a new learning rate (section 4.1)
-    lora_A      (r, in), random;  lora_B  (out, r), zero: a new adapter changes nothing
-    """
+    lora_A      (r, in), random;  lora_B  (out, r), zero: a new adapter changes nothing"""
     def __init__(self, linear: nn.Linear, r: int, lora_alpha: float, generator: torch.Generator | None = None) -> None:
         super().__init__()
         weight = linear.weight
-        self.linear, self.scaling, self.merged = linear.requires_grad_(False), lora_alpha / r, False
-        self.factor = 1.0
-        A = nn.init.kaiming_uniform_(torch.empty(r, weight.size(1)), a=math.sqrt(5), generator=generator)  # as PEFT and the paper's code do
-        self.lora_A = nn.Parameter(A.to(weight.device))
-        self.lora_B = nn.Parameter(torch.zeros(weight.size(0), r, device=weight.device))
-
+        self.linear, self.scaling, self.factor, self.merged = linear.requires_grad_(False), lora_alpha / r, 1.0, False
+        A = nn.init.kaiming_uniform_(torch.empty(r, weight.size(1)), a=5**0.5, generator=generator)  # as PEFT and the paper's code do
+        self.lora_A, self.lora_B = nn.Parameter(A.to(weight.device)), nn.Parameter(torch.zeros(weight.size(0), r, device=weight.device))
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)"""
         h = self.linear(x)
-        return h if self.merged else h + F.linear(F.linear(x, self.lora_A), self.factor * self.scaling * self.lora_B)
+        return h if self.merged else h + nn.functional.linear(nn.functional.linear(x, self.lora_A), self.factor * self.scaling * self.lora_B)
 
 def layers(module: nn.Module) -> dict[str, LoRALinear]:
     """The adapted layers inside a module, by name."""

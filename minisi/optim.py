@@ -1,15 +1,11 @@
 """The optimisers: Muon for the matrices inside the blocks, AdamW for all else, and one schedule for both."""
-
 from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-
 def orthogonalise(G: Tensor, steps: int) -> Tensor:
     """Newton-Schulz: push every singular value of a stack of matrices (N, m, n) towards 1 (Jordan et al. 2024, "Muon")."""
-    a, b, c = COEFFICIENTS
+    a, b, c = 3.4445, -4.7750, 2.0315
     X = G.mT if G.size(1) > G.size(2) else G  # the small side in front: its Gram matrix is the cheaper one
     X = X / X.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
@@ -18,31 +14,24 @@ def orthogonalise(G: Tensor, steps: int) -> Tensor:
     return X.mT if G.size(1) > G.size(2) else X
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised, in fp32; matrices of one shape go through Newton-Schulz as one stack.
-
-    `torch.optim.Muon` does the same in bf16, one matrix at a time, with ns_steps=5.  The step is scaled by
-    0.2 sqrt(max(m, n)), which gives it the size of an AdamW step (Liu et al. 2025, section 2.2), so one rate serves both.
-    """
+    """Nesterov momentum, orthogonalised, in fp32, matrices of one shape as one stack (`torch.optim.Muon`: in bf16, one by one).
+    The factor 0.2 sqrt(max(m, n)) makes a step as large as one of AdamW (Liu et al. 2025, section 2.2), so one rate serves both."""
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0, ns_steps: int = 5) -> None:
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay, ns_steps=ns_steps))
-
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
         """One step for every parameter that has a gradient."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[Tensor]] = {}
-            for p in group["params"]:
-                if p.grad is not None:
-                    shapes.setdefault(p.shape, []).append(p)
+            for p in (p for p in group["params"] if p.grad is not None):
+                shapes.setdefault(p.shape, []).append(p)
             for (m, n), params in shapes.items():
                 grads = torch.stack([p.grad for p in params])  # (N, m, n)
-                state = self.state[params[0]]
-                momentum = state.setdefault("momentum", torch.zeros_like(grads))
+                momentum = self.state[params[0]].setdefault("momentum", torch.zeros_like(grads))
                 momentum.lerp_(grads, 1 - group["momentum"])
                 update = orthogonalise(grads.lerp_(momentum, group["momentum"]), group["ns_steps"])
-                scale = group["lr"] * 0.2 * max(m, n) ** 0.5
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(params, update.unbind(), alpha=-scale)
+                torch._foreach_add_(params, update.unbind(), alpha=-group["lr"] * 0.2 * max(m, n) ** 0.5)
 
 def adamw(params: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
     """AdamW with the moments that small batches want, without decay."""
@@ -51,8 +40,7 @@ def adamw(params: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
 def build(model: nn.Module, blocks: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of `blocks`, AdamW for the rest of the model."""
     matrices = list(blocks.parameters())
-    inside = {id(p) for p in matrices}
-    return [Muon(matrices, lr=lr), adamw([p for p in model.parameters() if id(p) not in inside], lr)]
+    return [Muon(matrices, lr=lr), adamw([p for p in model.parameters() if not any(p is matrix for matrix in matrices)], lr)]
 
 def schedule(step: int, steps: int, warmup: int = 20, decay: float = 0.4) -> float:
     """Share of the peak rate at a step: linear warm-up, a plateau, linear decay to zero over the last `decay` of the steps."""

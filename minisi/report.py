@@ -1,18 +1,15 @@
 """What a person sees: the table, the shown failures, the curve, report.md.  Prints figures, computes none."""
-
 import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-
 from .checkpoint import write
 from .memory import Failure
 
 COLUMNS = dict(  # of the round table, with the format of each
     round="5d", asked="6d", wrong="6d", unsure="6d", unparsable="10d", corrections="11d", relapsed="8d", auroc="6.3f", dev_before="10.3f",
-    dev_after="9.3f", scale="5.2f", fixed="5d", broken="6d", test_accuracy="13.4f", test_low="8.4f", test_high="9.4f", seconds="7.1f",
-)  # fmt: skip
+    dev_after="9.3f", scale="5.2f", fixed="5d", broken="6d", p_value="8.1g", test_accuracy="13.4f", test_low="8.4f", test_high="9.4f", seconds="7.1f")  # fmt: skip
 
 def header() -> str:
     """The titles of the round table."""
@@ -20,15 +17,12 @@ def header() -> str:
 
 def line(row: dict[str, Any]) -> str:
     """One row of the round table; a round whose adapter was refused says so."""
-    return " ".join(format(row[name], form) for name, form in COLUMNS.items()) + ("  rejected" if row["steps"] and not row["kept"] else "")
+    return " ".join(format(row[name], form) for name, form in COLUMNS.items()) + ("  rejected" if (row["steps"] or row["label_coverage"]) and not row["kept"] else "")
 
 def shown(failures: Sequence[Failure]) -> str:
     """Real failures, for the eye: the question, what the model said and how sure it was, the truth."""
-    return "\n".join(
-        f"    {f.kind}: {f.question}\n      said  {f.wrong_steps}|{f.said}  (confidence {f.confidence:.2f})\n"
-        f"      truth {f.completion or 'not found yet'}"
-        for f in failures
-    )
+    form = "    {0.kind}: {0.question}\n      said  {0.wrong_steps}|{0.said}  (confidence {0.confidence:.2f})\n      truth {1}"
+    return "\n".join(form.format(f, f.completion or "not found yet") for f in failures)
 
 def summary(rows: Sequence[dict[str, Any]], extra: dict[str, Any]) -> str:
     """The final block: `name: value` lines under `---`, made for grep."""
@@ -44,11 +38,19 @@ def table(titles: str, rows: Sequence[Sequence[Any]]) -> str:
     lines = [titles.split(", "), ["---", *["---:"] * titles.count(", ")], *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
+def ledger(rows: Sequence[dict[str, Any]], kind: str) -> str:
+    """Test accuracy of each round by `level` or `family`."""
+    names = list(rows[0][f"by_{kind}"])
+    return table(", ".join(["round", *names]), [[row["round"], *(f"{row[f'by_{kind}'][name]:.3f}" for name in names)] for row in rows])
+
 def markdown(rows: Sequence[dict[str, Any]], command: str, environment: dict[str, Any], text: str) -> str:
-    """report.md: the command, the table, the final block and the machine."""
+    """report.md: the command, the tables, the final block and the machine."""
     body = table(", ".join(COLUMNS), [[format(row[name], form).strip() for name, form in COLUMNS.items()] for row in rows])
+    scores = table("score, AUROC, ECE, AURC, precision, recall", [[name, *(f"{x:.3f}" for x in s.values())] for name, s in rows[-1]["detector"].items()])
     machine = ", ".join(f"{name} {value}" for name, value in environment.items())
-    return "\n".join(["# A run of minisi", "", f"    {command}", "", body, "", "![curve](curve.png)", "", "```", text, "```", "", machine, ""])
+    parts = ["# A run of minisi", f"    {command}", body, ledger(rows, "level"), ledger(rows, "family"), "The detector in the last round:", scores,
+             "![curve](curve.png)", f"```\n{text}\n```", machine]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
 
 def finish(folder: Path, rows: Sequence[dict[str, Any]], command: Sequence[str], environment: dict[str, Any], extra: dict[str, Any]) -> None:
     """Leave curve.png and report.md, and print the final block."""
@@ -71,7 +73,6 @@ def draw(path: Path, plot: Callable[[Any], Any]) -> bool:
         return False
     matplotlib.use("Agg")
     from matplotlib import pyplot
-
     buffer = io.BytesIO()
     plot(pyplot).savefig(buffer)
     write(path, buffer.getvalue())
@@ -79,21 +80,26 @@ def draw(path: Path, plot: Callable[[Any], Any]) -> bool:
     return True
 
 def curve(rows: Sequence[dict[str, Any]], plt: Any) -> Any:
-    """curve.png: accuracy by round with its interval above, by level beneath."""
-    rounds = [row["round"] for row in rows]
-    accuracy = [row["test_accuracy"] for row in rows]
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 6.5), sharex=True, height_ratios=(3, 2), layout="constrained")
+    """curve.png: accuracy by round with its interval, and by level; beside them, how far the last round's detector can be trusted."""
+    rounds, accuracy = [row["round"] for row in rows], [row["test_accuracy"] for row in rows]
+    figure, ((top, trust), (bottom, risk)) = plt.subplots(2, 2, figsize=(10, 6.5), height_ratios=(3, 2), width_ratios=(2, 1), layout="constrained")
     errors = [[a - row["test_low"] for a, row in zip(accuracy, rows)], [row["test_high"] - a for a, row in zip(accuracy, rows)]]
     top.errorbar(rounds, accuracy, errors, marker="o", capsize=3, label=f"{rows[-1]['arm']} arm, 95 % interval, n = {rows[-1]['test_n']:,}")
     top.axhline(accuracy[0], linestyle="--", color="grey", label="base")
     for row in rows[1:]:
         top.annotate(f"{row['corrections']:,}", (row["round"], row["test_accuracy"]), (0, -16), textcoords="offset points", ha="center", size=8)
-    top.set(ylabel="test accuracy", ylim=(0, 1.02), title="Learning from failures (small figures: corrections used so far)")
-    top.legend(loc="lower right")
+    top.set(ylabel="test accuracy", ylim=(0, 1.02), xticks=rounds, title="Learning from failures (small figures: corrections used so far)")
     for level in rows[0]["by_level"]:
         bottom.plot(rounds, [row["by_level"][level] for row in rows], marker=".", label=f"level {level}")
     bottom.set(xlabel="round", ylabel="by level", ylim=(0, 1.02), xticks=rounds)
     bottom.legend(loc="lower right", ncols=2)
+    trust.scatter(*zip(*[(sure, right) for n, sure, right in rows[-1]["reliability"] if n]), s=[4 * n**0.5 for n, *_ in rows[-1]["reliability"] if n])
+    trust.plot([0, 1], [0, 1], linestyle="--", color="grey", label="as it should be")
+    trust.set(xlabel="confidence", ylabel="right", title="Reliability, last round")
+    risk.plot([n / 10 for n in range(1, 11)], rows[-1]["risk"], marker=".")
+    risk.set(xlabel="share answered, the surest first", ylabel="wrong", ylim=(0, None))
+    for axes in (top, trust):
+        axes.legend(loc="lower right")
     return figure
 
 def comparison(found: dict[str, Any], plt: Any) -> Any:

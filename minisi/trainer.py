@@ -1,13 +1,9 @@
 """Training: examples to batches of near-equal length, and fit(), which knows nothing of arithmetic."""
-
 import math
 from collections.abc import Callable, Iterable, Sequence
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
-
 from .tokenizer import EOS, Codec
 
 PART = 11  # rows that go through the model together: a third of a batch
@@ -29,28 +25,22 @@ def cut(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
     """The examples in order, `size` at a time."""
     return [examples[i : i + size] for i in range(0, len(examples), size)]
 
-def fit(
-    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], batches: Iterable[Sequence[Example]], schedule: Callable[[int], float], bar: tqdm,
-    prompt_weight: Callable[[int], float] = lambda step: 0.0, every: int = 20
-) -> tuple[int, int]:
-    """One step a batch, at `schedule(step)` times each optimiser's rate, the prompt weighing `prompt_weight(step)`; returns (steps, tokens).
-
-    Every 20 steps and at the end the mean loss goes to the progress bar; one that is not finite raises FloatingPointError.
-    """
+def fit(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], batches: Iterable[Sequence[Example]], schedule: Callable[[int], float], bar: tqdm,
+        prompt_weight: Callable[[int], float] = lambda step: 0.0, first: int = 0, save: Callable[[int, int], None] = lambda step, tokens: None,
+        every: int = 20) -> tuple[int, int]:
+    """One step a batch, from `first` on, at `schedule(step)` times each optimiser's rate, the prompt weighing `prompt_weight(step)`; returns (steps, tokens).
+    Every 20 steps and at the end the bar gets the mean loss, then comes `save(step, tokens)`; a loss or last weight that is not finite raises FloatingPointError."""
     model.train()
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    peaks = [group["lr"] for group in groups]
-    device = next(model.parameters()).device
-    total = torch.zeros((), device=device)
-    steps = tokens = 0
+    peaks = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+    total, steps, tokens = torch.zeros((), device=next(model.parameters()).device), first, 0
     with bar:
         for examples in batches:
-            for group, peak in zip(groups, peaks):
+            for group, peak in peaks:
                 group["lr"] = peak * schedule(steps)
             targets = sum(len(target) for _, target in examples)
             for part in cut(sorted(examples, key=lambda e: len(e[0]) + len(e[1])), PART):  # of like length: little padding, yet all families in each step
-                inputs, labels, weights = collate(part, prompt_weight(steps), device)
-                losses = F.cross_entropy(model(inputs).flatten(0, 1), labels.flatten(), reduction="none")  # (B T,)
+                inputs, labels, weights = collate(part, prompt_weight(steps), total.device)
+                losses = nn.functional.cross_entropy(model(inputs).flatten(0, 1), labels.flatten(), reduction="none")  # (B T,)
                 loss = losses @ weights.flatten() / targets
                 loss.backward()
                 total += loss.detach()
@@ -61,8 +51,13 @@ def fit(
             steps += 1
             if steps % every == 0:
                 show(total, every, steps, bar)
+                save(steps, tokens)
         if steps % every:
             show(total, steps % every, steps, bar)
+        if not all(p.isfinite().all() for group, _ in peaks for p in group["params"]):
+            raise FloatingPointError("a weight is not finite")
+        if steps % every:
+            save(steps, tokens)
     return steps, tokens
 
 def show(total: Tensor, count: int, steps: int, bar: tqdm) -> None:
