@@ -75,7 +75,7 @@ def ece(scores: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
     """Expected calibration error: mean |accuracy - confidence| over equal-width bins, weighted by size (Guo et al. 2017, eq. 3)."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
     gap = np.bincount(place, right - scores, bins)
-    return float(np.abs(gap).sum() / len(scores))
+    return float(np.abs(gap).sum() / max(1, len(scores)))
 
 def fit_threshold(scores: np.ndarray, right: np.ndarray, beta: float = 1.0) -> float:
     """The confidence below which "this is wrong" has the highest F-beta, in which recall counts beta times; 0, which flags nothing, where no answer is wrong."""
@@ -100,17 +100,16 @@ def measure(detector: Detector, right: Sequence[bool], completions: Sequence[Com
     """How good the detector is on answers that had no part in its fit, for a row of metrics.jsonl.
     For each score AUROC, ECE, AURC (the mean risk over all coverages, Geifman and El-Yaniv 2017), and precision and recall of "this is wrong"
     at its threshold.  For the scaled one `risk` at 10 coverages and `reliability`: how many, mean confidence and accuracy of 10 equal-width bins."""
-    found, truth = {}, np.array(right, dtype=bool)
-    n = len(truth)
+    found, truth, n = {}, np.array(right, dtype=bool), len(right)
     for name, score in scores(completions, detector.weights).items():
         flagged = score < detector.thresholds[name]
         risk, hits = np.cumsum(~truth[np.argsort(-score, kind="stable")]) / np.arange(1, n + 1), int((flagged & ~truth).sum())
-        found[name] = dict(auroc=auroc(score, truth), ece=ece(score, truth), aurc=float(risk.mean()))
+        found[name] = dict(auroc=auroc(score, truth), ece=ece(score, truth), aurc=float(risk.sum() / max(1, n)))
         found[name] |= dict(precision=hits / max(1, int(flagged.sum())), recall=hits / max(1, int((~truth).sum())))
         if name == "scaled":
             place = np.minimum((score * bins).astype(int), bins - 1)
             size = np.bincount(place, minlength=bins)
             means = [np.bincount(place, x, bins) / np.maximum(size, 1) for x in (score, truth)]
             reliability = np.stack([size, *means], 1).round(4).tolist()
-            extra = dict(doubtful_wrong=hits, confident_wrong=int((~truth).sum()) - hits, risk=risk[n * np.arange(1, bins + 1) // bins - 1].round(4).tolist())
+            extra = dict(doubtful_wrong=hits, confident_wrong=int((~truth).sum()) - hits, risk=np.append(risk, 0.0)[-(-n * np.arange(1, bins + 1) // bins) - 1].round(4).tolist())
     return dict(auroc=found["scaled"]["auroc"], ece=found["scaled"]["ece"], detector=found, reliability=reliability, **extra)

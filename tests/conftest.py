@@ -49,3 +49,15 @@ def trained(device, codec):
     model = make_model(device, busy=False)
     fit(model, build(model, model.blocks, 1e-2), batches, partial(schedule, steps=len(batches)), tqdm(disable=True))
     return model.eval().requires_grad_(False)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "faults: the slow part of test_faults.py, which runs with -m faults")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the slow part out, unless -m says what is wanted."""
+    if not config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("faults")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from minisi.checkpoint import append_row, write_json
-from minisi.compare import bootstrap, forgotten, markdown, price, same_budget, summarise
+from minisi.checkpoint import append_rows, commit
+from minisi.compare import bootstrap, forgotten, markdown, same_budget, summarise
 from minisi.evaluate import mcnemar
 from minisi.runtime import UserError
 
@@ -36,12 +36,6 @@ def test_the_interval_of_no_difference_is_zero_and_of_chance_holds_zero():
     assert low < 0 < high and high - low < 0.2
 
 
-@pytest.mark.parametrize("accuracy, wanted", [(0.2, 0), (0.5, 0), (0.51, 40), (0.8, 40), (0.7, 40), (0.81, 90), (0.91, -1)])
-def test_the_price_is_the_corrections_when_an_accuracy_was_first_reached(accuracy, wanted):
-    rows = [dict(corrections=c, test_accuracy=a) for c, a in ((0, 0.5), (40, 0.8), (70, 0.7), (90, 0.9))]
-    assert price(rows, accuracy) == wanted
-
-
 BUDGET = [dict(round=n, steps=3, batch=8, corrections=10 * n) for n in range(3)]
 
 
@@ -64,15 +58,18 @@ def test_what_is_forgotten_is_what_the_known_cells_lost():
 N = 200
 
 
-def played(folder, arm, seed, end):
+def played(folder, arm, seed, end, price=50):
     """A run of two rounds that gets the share `end` of the test questions right in the end; returns which."""
+    (folder / f"{arm}-{seed}").mkdir()
     for round, share in enumerate((0.4, 0.6, end)):
         right = coins(N, share, seed=100 * seed + round + 10 * (arm == "random"))
         cells = {f"{family}/{level}": float(right.mean()) - 0.1 * round * (arm == "random") for family in ("add", "sub") for level in (1, 2)}
-        row = dict(round=round, arm=arm, seed=seed, steps=3, batch=8, corrections=50 * round, test_n=N, test_accuracy=right.mean(), test_low=0.0, test_high=1.0)
+        row = dict(round=round, arm=arm, seed=seed, steps=3, batch=8, corrections=price * round, test_n=N, test_accuracy=right.mean(), test_low=0.0, test_high=1.0)
         row |= dict(train_tokens=1000, generated_tokens=500, seconds=2.5, fixed=4 + seed, broken=2, auroc=0.8, ece=0.1, by_cell=cells, by_level={"1": 0.5, "2": 0.25})
-        append_row(folder / f"{arm}-{seed}" / "metrics.jsonl", row)
-        append_row(folder / f"{arm}-{seed}" / "answers.jsonl", dict(round=round, right="".join(str(int(ok)) for ok in right)))
+        row |= dict(label_coverage=0.5 + round / 10, label_precision=0.25 * round, detector={"scaled": dict(auroc=0.8, ece=0.1), "plain": dict(auroc=0.6 + round / 10, ece=0.5)})
+        append_rows(folder / f"{arm}-{seed}" / "metrics.jsonl", [row])
+        append_rows(folder / f"{arm}-{seed}" / "answers.jsonl", [dict(round=round, right="".join(str(int(ok)) for ok in right))])
+    commit(folder / f"{arm}-{seed}", 2, {"model": {}}, {"config": dict(base_levels=1)})
     return right
 
 
@@ -81,8 +78,6 @@ def compared(tmp_path_factory):
     folder, last = tmp_path_factory.mktemp("compare"), {}
     for arm, end in (("failure", 0.9), ("random", 0.8)):
         for seed in (1, 2):
-            (folder / f"{arm}-{seed}").mkdir()
-            write_json(folder / f"{arm}-{seed}" / "config.json", dict(base_levels=1))
             last[arm, seed] = played(folder, arm, seed, end)
     return summarise(folder, ["failure", "random"], [1, 2]), last
 
@@ -98,18 +93,14 @@ def test_the_summary_has_each_run_and_the_mean_of_each_arm(compared):
         assert (c["seconds"], c["corrections"], c["known_before"], c["known_after"]) == (7.5, 100, 0.5, 0.5)
     for a in found["arms"]:
         mine = [last[a["arm"], seed] for seed in (1, 2)]
-        assert a["test_accuracy"] == pytest.approx(np.mean(mine)) and a["low"] < a["test_accuracy"] < a["high"] and a["n"] == 2 * N
+        assert a["test_accuracy"] == pytest.approx(np.mean(mine)) and a["test_low"] < a["test_accuracy"] < a["test_high"] and a["n"] == 2 * N
         assert a["to_failure_low"] <= a["to_failure"] <= a["to_failure_high"] and a["fixed"] == 3 * 5.5
     assert [a["to_failure"] for a in found["arms"]] == [0, pytest.approx(np.mean([last["random", s] - last["failure", s] for s in (1, 2)]), abs=1e-4)]
 
 
 def test_runs_with_unequal_budgets_are_not_compared(tmp_path):
-    for arm in ("failure", "random"):
-        (tmp_path / f"{arm}-1").mkdir()
-        write_json(tmp_path / f"{arm}-1" / "config.json", dict(base_levels=1))
-        played(tmp_path, arm, 1, 0.9)
-    path = tmp_path / "random-1" / "metrics.jsonl"
-    path.write_text(path.read_text().replace('"corrections": 50', '"corrections": 51'))
+    for arm, price in (("failure", 50), ("random", 51)):
+        played(tmp_path, arm, 1, 0.9, price)
     with pytest.raises(UserError, match="corrections 51 in random, 50 in failure"):
         summarise(tmp_path, ["failure", "random"], [1])
 

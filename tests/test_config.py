@@ -15,7 +15,7 @@ LIMITED = [f for f in OPTIONS if f.type in (int, float)]
 
 def refusal(arguments, capsys, **kind):
     with pytest.raises(SystemExit) as stop:
-        parser("test", **kind).parse_args(arguments)
+        configure(vars(parser("test", **kind).parse_args(arguments)))
     assert stop.value.code == 2
     return capsys.readouterr().err
 

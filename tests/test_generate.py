@@ -1,5 +1,7 @@
 """Decoding in batches."""
 
+import math
+
 import pytest
 import torch
 
@@ -50,6 +52,25 @@ def test_the_prompts_probabilities_are_those_of_a_full_pass(trained, codec, prom
     assert len({len(c.prompt_probabilities) for c in together}) > 3
 
 
+@pytest.mark.parametrize("temperature, limit", [(0.0, LIMIT), (0.8, LIMIT), (0.8, 9)])
+def test_the_entropy_is_the_mean_of_a_full_pass(temperature, limit, trained, codec, prompts, device):
+    found = generate(trained, codec, prompts, limit, temperature=temperature, generator=torch.Generator(device).manual_seed(0))
+    for prompt, c in zip(prompts, found, strict=True):
+        (start,) = codec.encode([prompt])
+        logs = trained(torch.tensor([start + c.tokens], device=device))[0, len(start) - 1 : -1].double().log_softmax(-1)  # (tokens, V)
+        assert c.entropy == pytest.approx(-(logs.exp() * logs).sum(1).mean().item(), abs=1e-4)
+    assert len({len(c.tokens) for c in found}) > 3 and len({len(p) for p in prompts}) > 3 and any(c.finished for c in found)
+    assert limit == LIMIT or not all(c.finished for c in found)
+    assert max(c.entropy for c in found) > min(c.entropy for c in found) + 0.01
+
+
+def test_a_model_that_knows_nothing_has_the_entropy_of_all_its_tokens(tiny, codec):
+    model = tiny(busy=False)
+    torch.nn.init.zeros_(model.head.weight)
+    for limit in (1, 7):
+        assert [c.entropy for c in generate(model, codec, ["7+6|", "347+586|"], limit)] == pytest.approx([math.log(len(VOCABULARY))] * 2)
+
+
 def test_a_prompt_of_one_token_has_no_probabilities(trained, codec):
     alone, together = generate(trained, codec, ["7"], 3), generate(trained, codec, ["7", "347+586|", "4+4|"], 3)
     assert alone[0].prompt_probabilities == together[0].prompt_probabilities == [] and len(together[2].prompt_probabilities) == 3
@@ -76,7 +97,8 @@ def test_out_of_room_is_not_finished_but_an_end_in_the_last_place_is(trained, co
     limit = sorted(len(c.tokens) for c in together)[len(together) // 2]
     short = generate(trained, codec, prompts, limit)
     assert [c.tokens for c in short] == [c.tokens[:limit] for c in together] and all(len(c.probabilities) == len(c.tokens) for c in short)
-    assert {c.finished == (len(whole.tokens) <= limit) for c, whole in zip(short, together)} == {True} == {any(len(c.tokens) == limit and c.finished for c in short)}
+    assert all(c.finished == (len(whole.tokens) <= limit) for c, whole in zip(short, together))
+    assert any(len(c.tokens) == limit and c.finished for c in short)
     assert not all(c.finished for c in short) and generate(trained, codec, [], limit) == []
 
 

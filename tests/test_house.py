@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from minisi.compare import markdown
-from minisi.config import ARMS
+from minisi.config import ARMS, CORRECTORS
 from minisi.families import FAMILIES
 from minisi.tasks import solve
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    "config runtime families tasks tokenizer model optim lora generate detect correct memory arms trainer evaluate checkpoint report compare __main__"
+    "config runtime families tasks parts tokenizer model optim lora generate detect correct memory arms trainer evaluate checkpoint report compare __main__"
 ).split()
 FILES = [*(ROOT / "minisi" / f"{name}.py" for name in ORDER), ROOT / "train.py", ROOT / "loop.py"]
 
@@ -67,9 +67,9 @@ def test_the_readmes_problems_are_what_the_solver_says():
         assert solve(question).target == target and solve(question).family == family
 
 
-def test_the_readme_has_a_line_for_every_arm():
+def test_the_readme_has_a_line_for_every_arm_and_corrector():
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.M)
-    assert sorted(rows) == sorted(ARMS)
+    assert sorted(rows) == sorted(ARMS + CORRECTORS)
 
 
 def test_nothing_unexpected_stands_at_the_top_level():

@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import loop
-from minisi import checkpoint, compare
+from minisi import checkpoint, compare, evaluate
 from minisi.config import ARMS, configure, parser
 from minisi.detect import RAW
 from minisi.families import FAMILIES
@@ -65,8 +66,8 @@ def test_a_run_leaves_what_the_design_says(finished):
     folder, done = finished
     assert done.returncode == 0, done.stderr
     names = {str(p.relative_to(folder / "loop")) for p in (folder / "loop").rglob("*") if p.is_file()}
-    files = "config.json env.json metrics.jsonl answers.jsonl memory.jsonl model.pt report.md curve.png adapters/round_01.pt adapters/round_02.pt"
-    assert names == set(files.split())
+    files = "lock config.json env.json metrics.jsonl answers.jsonl memory.jsonl report.md curve.png adapters/round_01.pt adapters/round_02.pt"
+    assert names == {*files.split(), *(name for n in range(3) for name in (f"model-{n}.pt", f"manifest-{n}.json"))}
 
 
 def test_the_rows_have_one_shape_and_the_memory_is_of_the_train_split(finished):
@@ -124,7 +125,7 @@ def test_a_leak_is_found_in_what_is_remembered(split, finished, tmp_path, small_
     assert loop.audit(config) == "0 of 32"
     for n, leaking in enumerate(("train", split), 1):
         question = draw(dice(n, "leak"), leaking, "expr", 2).question
-        checkpoint.append_row(tmp_path / "loop" / "memory.jsonl", {"question": question})
+        checkpoint.append_rows(tmp_path / "loop" / "memory.jsonl", [{"question": question}])
         if leaking == "train":
             assert loop.audit(config) == "0 of 33"
         else:
@@ -156,25 +157,39 @@ def test_a_comparison_plays_each_arm_with_each_seed(compared):
     assert done.returncode == 0, done.stderr
     cells = {f"{arm}-{seed}" for arm in ("failure", "random") for seed in (1, 2)}
     assert {p.name for p in (folder / "loop").iterdir()} == {*cells, "base-1", "base-2", "compare.json", "compare.md", "compare.png"}
-    found = checkpoint.read_json(folder / "loop" / "compare.json")
+    found = json.loads((folder / "loop" / "compare.json").read_text())
     assert [(c["arm"], c["seed"]) for c in found["cells"]] == [("failure", 1), ("failure", 2), ("random", 1), ("random", 2)]
     assert (folder / "loop" / "compare.md").read_text().strip() in done.stdout
     for cell in cells:
-        made = checkpoint.read_json(folder / "loop" / cell / "config.json")
+        made = json.loads((folder / "loop" / cell / "config.json").read_text())
         assert f"{made['arm']}-{made['seed']}" == cell and made["base"] == f"{folder}/loop/base-{made['seed']}"
 
 
-def test_finished_runs_are_kept_and_one_that_was_cut_short_is_played_anew(compared, small_test_set):
+def test_finished_runs_are_kept_and_one_that_was_cut_short_goes_on(compared, small_test_set):
     folder = compared[0] / "loop"
-    before, found = rows(folder / "random-2"), checkpoint.read_json(folder / "compare.json")
+    before, found = rows(folder / "random-2"), json.loads((folder / "compare.json").read_text())
     stamps = {p: p.stat().st_mtime_ns for p in folder.rglob("*.jsonl")}
-    (folder / "random-2" / "report.md").unlink()
-    checkpoint.append_row(folder / "random-2" / "metrics.jsonl", {"half": "a row"})
+    for name in ("report.md", "manifest-2.json"):
+        (folder / "random-2" / name).unlink()
+    checkpoint.append_rows(folder / "random-2" / "metrics.jsonl", [{"half": "a row"}])
+    first = (folder / "random-2" / "manifest-1.json").stat().st_mtime_ns
     compare.arms(settings(compared[0], small_test_set, compare="random", seeds="1,2"), loop.loop)
     assert {p.parent.name for p, stamp in stamps.items() if p.stat().st_mtime_ns != stamp} == {"random-2"}
     assert [{**row, "seconds": 0} for row in rows(folder / "random-2")] == [{**row, "seconds": 0} for row in before]
-    again = checkpoint.read_json(folder / "compare.json")
+    assert (folder / "random-2" / "manifest-1.json").stat().st_mtime_ns == first
+    again = json.loads((folder / "compare.json").read_text())
     assert [(c["curve"], c["mcnemar"]) for c in again["cells"]] == [(c["curve"], c["mcnemar"]) for c in found["cells"]]
+
+
+def test_a_finished_run_that_was_damaged_since_is_played_again_and_never_compared_as_it_is(compared, tmp_path, small_test_set):
+    folder = shutil.copytree(compared[0] / "loop", tmp_path / "loop")
+    path = folder / "random-1" / "metrics.jsonl"
+    before, found = rows(folder / "random-1"), json.loads((folder / "compare.json").read_text())
+    *first, last = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*first, last.replace('"corrections": ', '"corrections": 1', 1)]))
+    compare.arms(settings(tmp_path, small_test_set, compare="random", seeds="1,2"), loop.loop)
+    assert [{**row, "seconds": 0} for row in rows(folder / "random-1")] == [{**row, "seconds": 0} for row in before]
+    assert [c["curve"] for c in json.loads((folder / "compare.json").read_text())["cells"]] == [c["curve"] for c in found["cells"]]
 
 
 def test_finished_runs_of_other_settings_are_not_compared(compared, small_test_set):
@@ -185,7 +200,7 @@ def test_finished_runs_of_other_settings_are_not_compared(compared, small_test_s
 
 def test_an_arm_or_a_seed_that_is_named_twice_counts_once(compared, small_test_set):
     compare.arms(settings(compared[0], small_test_set, compare="random,,random", seeds="1,1"), pytest.fail)  # all runs are there
-    found = checkpoint.read_json(compared[0] / "loop" / "compare.json")
+    found = json.loads((compared[0] / "loop" / "compare.json").read_text())
     assert [(c["arm"], c["seed"]) for c in found["cells"]] == [("failure", 1), ("random", 1)]
 
 
@@ -199,6 +214,55 @@ def coin(model, codec, prompts, limit, **sampling):
     """Stands in for decoding: about half of the answers are right, and the least change of the model changes which."""
     odds = [math.sin(1e4 * model(torch.tensor([ids]))[0, -1, 1].item()) for ids in codec.encode(prompts)]
     return [Completion(solve(p[:-1]).target if o > 0 else "1|x", [1], [1 / (1 + math.exp(-abs(o)))], True, [0.5]) for p, o in zip(prompts, odds)]
+
+
+class Key:
+    """Watches the answer key: to look into it is an error, but in what only counts, and in what stands in for the model."""
+    def __init__(self, patch):
+        self.allowed = 0
+        for family in FAMILIES.values():
+            patch.setattr(family, "solve", staticmethod(self.watched(family.solve)))
+        for place, name in ((evaluate, "score"), (evaluate, "labels"), (loop, "audit"), (loop, "read_test_set"), (loop, "get_base"), (loop, "generate")):
+            patch.setattr(place, name, self.trusted(getattr(place, name)))
+
+    def watched(self, solve):
+        def call(question):
+            assert self.allowed, f"the key to {question} was looked up"
+            return solve(question)
+
+        return call
+
+    def trusted(self, function):
+        def call(*rest, **more):
+            self.allowed += 1
+            try:
+                return function(*rest, **more)
+            finally:
+                self.allowed -= 1
+
+        return call
+
+
+def mostly(model, codec, prompts, limit, **sampling):
+    """Stands in for decoding: three of four answers are right, what makes no sense has none."""
+    def say(question):
+        try:
+            return solve(question).target
+        except UserError:
+            return "1|x"
+
+    sure = [1 - 0.5 * (zlib.crc32(p.encode()) % 4 == 0) for p in prompts]
+    return [Completion(say(p[:-1]) if s == 1 else "1|x", [1], [0.9 * s], True, [0.5]) for p, s in zip(prompts, sure)]
+
+
+def test_with_vote_neither_solver_nor_checker_takes_part(finished, tmp_path, small_test_set, monkeypatch):
+    monkeypatch.setattr(loop, "generate", mostly)
+    key, base = Key(monkeypatch), f"{finished[0]}/base"
+    made = loop.loop(settings(tmp_path, small_test_set, corrector="vote", base=base))
+    assert len(made) == 3 and made[1]["steps"] == 3 and any(row["source"] == "vote" for row in rows(tmp_path / "loop", "memory"))
+    assert {row["label_precision"] for row in made[1:]} - {0} and key.allowed == 0
+    with pytest.raises(AssertionError, match="was looked up"):
+        loop.loop(settings(tmp_path, small_test_set, corrector="solver", base=base, out=f"{tmp_path}/other"))
 
 
 @pytest.fixture(scope="module")
@@ -234,17 +298,27 @@ def test_each_arm_differs_in_what_it_should(all_arms):
         assert arm != "random" or {"right", "unsure"} & {row["kind"] for row in memory}
 
 
-def test_a_folder_with_a_run_is_refused_in_one_sentence(finished, small_test_set):
+def test_a_finished_run_is_finished_and_may_get_more_rounds(finished, tmp_path, small_test_set):
+    before = {path: path.read_bytes() for path in (finished[0] / "loop").rglob("*") if path.is_file()}
     done = run(finished[0], small_test_set)
-    assert done.returncode == 1 and "already holds a run" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 0 and "is finished" in done.stderr and before == {path: path.read_bytes() for path in before}
+    shutil.copytree(finished[0], tmp_path / "more")
+    made = loop.loop(settings(finished[0], small_test_set, out=f"{tmp_path}/more/loop", rounds=3))
+    assert [row["round"] for row in made] == [0, 1, 2, 3] and made[:3] == rows(finished[0] / "loop")
+    assert json.loads(json.dumps(made)) == rows(tmp_path / "more" / "loop")
+
+
+def test_a_run_of_other_settings_is_refused_in_one_sentence(finished, small_test_set):
+    done = run(finished[0], small_test_set, "--lr", "0.5", "--corrector", "self")
+    assert done.returncode == 1 and "corrector solver, not self" in done.stderr and "lr 0.0025, not 0.5" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_run_is_not_taken_for_a_base_nor_a_base_for_a_run(finished, tmp_path, small_test_set):
     folder = finished[0]
     for options in (("--base", f"{folder}/loop"), ("--out", f"{folder}/base", "--base", f"{tmp_path}/base")):
-        before = (Path(options[1]) / "model.pt").read_bytes()
+        before = {path: path.read_bytes() for path in Path(options[1]).rglob("*.*")}
         done = run(tmp_path, small_test_set, *options)
-        assert done.returncode == 1 and "Traceback" not in done.stderr and (Path(options[1]) / "model.pt").read_bytes() == before
+        assert done.returncode == 1 and "Traceback" not in done.stderr and {path: path.read_bytes() for path in Path(options[1]).rglob("*.*")} == before
 
 
 def test_a_base_made_with_other_settings_is_refused(finished, tmp_path, small_test_set):

@@ -30,6 +30,11 @@ def row(problem, round=1, text=None, said="1+1|2", source="solver", kind="wrong"
     return failure(problem, Completion(said, [5], [1 / 3], True, [0.5]), Verdict(kind, 1 / 3), problem.target if text is None else text, source, round)
 
 
+def says(problems, right):
+    """Answers that are right or wrong."""
+    return [Completion(p.target if ok else f"{p.steps}|{p.answer}?", [5], [0.5], True, [0.5]) for p, ok in zip(problems, right, strict=True)]
+
+
 @pytest.fixture
 def memory(tmp_path):
     return FailureMemory(tmp_path / "memory.jsonl")
@@ -115,9 +120,21 @@ def test_a_problem_of_dev_or_test_is_never_stored(split, memory):
 def test_relapses_are_those_that_were_right_and_are_wrong_again(memory):
     memory.append([row(p) for p in PROBLEMS[:4]])
     answers = [[True, True, False, False], [True, False, True, False], [False, False, False, True], [True] * 4]
-    assert [memory.recall(PROBLEMS[:4], right) for right in answers] == [0, 1, 2, 0]
+    assert [memory.recall(PROBLEMS[:4], says(PROBLEMS[:4], right)) for right in answers] == [0, 1, 2, 0]
     memory.append([row(PROBLEMS[0], round=2)])  # it failed again: not right any more, so it can't relapse
-    assert memory.recall(PROBLEMS[:4], [False] * 4) == 3
+    assert memory.recall(PROBLEMS[:4], says(PROBLEMS[:4], [False] * 4)) == 3
+
+
+def test_an_answer_is_recalled_if_it_ends_as_the_stored_correction_does_be_that_right_or_not_and_no_solver_is_asked(memory, monkeypatch):
+    memory.append([row(p, text="some steps|77", source="vote") for p in PROBLEMS[:8]])
+    right = says(PROBLEMS[:8], [True] * 8)
+    for family in FAMILIES.values():
+        monkeypatch.setattr(family, "solve", None)
+    said = [Completion("other steps|77", [5], [0.5], i % 2 == 0, [0.5]) for i in range(8)]
+    assert memory.recall(PROBLEMS[:8], said) == 0
+    assert [memory.right[identity(p.question)] for p in PROBLEMS[:8]] == [True, False] * 4  # unfinished is not right
+    assert memory.recall(PROBLEMS[:8], right) == 4 and not any(memory.right.values())
+    assert memory.problems(solved=True) == PROBLEMS[:8]
 
 
 @pytest.mark.parametrize("newest", [0.0, 0.25, 0.5, 1.0])
@@ -130,7 +147,7 @@ def test_samples_are_shared_between_this_round_and_before(newest, memory):
 
 def test_of_the_old_failures_those_that_still_fail_come_four_times_as_often(memory):
     memory.append([row(p) for p in PROBLEMS[:10]])
-    memory.recall(PROBLEMS[:5], [True] * 5)
+    memory.recall(PROBLEMS[:5], says(PROBLEMS[:5], [True] * 5))
     mastered = {identity(p.question) for p in PROBLEMS[:5]}
     drawn = [f.id in mastered for f in memory.sample(Random(0), 20_000, 2, 0.5)]
     assert sum(drawn) / len(drawn) == pytest.approx(1 / 5, abs=0.015)

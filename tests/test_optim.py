@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minisi.optim import COEFFICIENTS, Muon, build, orthogonalise, schedule
+from minisi.optim import Muon, build, orthogonalise, schedule
 
 SHAPES = [(24, 8), (8, 24), (16, 16)]
 
@@ -32,7 +32,7 @@ def test_newton_schulz_is_its_polynomial_on_the_singular_values(shape, steps, de
     G = normal(1, *shape, device=device)
     U, s, V = torch.linalg.svd(G[0].double() / G.norm(), full_matrices=False)
     for _ in range(steps):
-        s = sum(c * s**power for c, power in zip(COEFFICIENTS, (1, 3, 5)))
+        s = sum(c * s**power for c, power in zip((3.4445, -4.7750, 2.0315), (1, 3, 5)))
     torch.testing.assert_close(orthogonalise(G, steps)[0].double(), U * s @ V, atol=1e-3, rtol=1e-3)
 
 

@@ -19,6 +19,8 @@ def row(round, **changed):
     figures = {name: 100 * round for name in names.split()}
     figures |= dict(round=round, arm="failure", corrector="solver", seed=1, corrections=1234 * round, kept=round > 0, scale=0.5, seconds=12.3)
     figures |= dict(test_n=2048, test_accuracy=accuracy, test_low=accuracy - 0.02, test_high=accuracy + 0.02, dev_before=0.5, dev_after=0.6)
+    figures |= dict(p_value=0.5, label_coverage=1.0 * (round > 0), reliability=[[0, 0.0, 0.0], [40, 0.5, 0.4], [60, 0.9, 1.0]], risk=[n / 40 for n in range(1, 11)])
+    figures |= dict(detector={name: dict(auroc=0.9, ece=0.02, aurc=0.1, precision=0.75, recall=0.5) for name in ("scaled", "product")})
     return figures | dict(auroc=0.9, ece=0.02, threshold=0.7, by_family={"add": accuracy, "sub": 0.5}, by_level={"1": 0.9, "2": accuracy}, **changed)
 
 
@@ -34,6 +36,7 @@ def test_the_titles_stand_over_their_figures(r):
 
 def test_a_refused_adapter_is_called_rejected_and_no_other():
     assert line({**row(1), "kept": False}) == line(row(1)) + "  rejected"
+    assert "rejected" in line({**row(1), "steps": 0, "kept": False})  # its numbers were not finite, twice
     assert "rejected" not in line({**row(0), "steps": 0, "kept": False})
 
 
@@ -55,8 +58,10 @@ def test_a_shown_failure_has_the_question_what_was_said_how_surely_and_the_truth
 
 def test_the_report_has_a_table_row_a_round_and_all_that_was_run():
     page = markdown(ROWS, "python loop.py --seed 1", {"torch": "9.9"}, "---\nfinal: 1")
-    table = [text for text in page.splitlines() if text.startswith("|")]
-    assert len(table) == 2 + len(ROWS) and {text.count("|") for text in table} == {len(COLUMNS) + 1}
+    tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
+    assert [len(table) for table in tables] == [2 + len(ROWS)] * 3 + [2 + 2]
+    assert [{text.count("|") for text in table} for table in tables] == [{len(COLUMNS) + 1}, {2 + 2}, {2 + 2}, {6 + 1}]
+    assert tables[1][-1] == f"| 3 | 0.900 | {row(3)['by_level']['2']:.3f} |" and tables[3][2] == "| scaled | 0.900 | 0.020 | 0.100 | 0.750 | 0.500 |"
     assert all(part in page for part in ("    python loop.py --seed 1", "torch 9.9", "---\nfinal: 1", "![curve](curve.png)"))
 
 

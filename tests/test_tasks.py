@@ -9,7 +9,7 @@ import pytest
 
 from minisi.families import FAMILIES
 from minisi.runtime import UserError, dice
-from minisi.tasks import Problem, balanced, check, draw, identity, make_test_set, read_test_set, solve, split_of
+from minisi.tasks import Problem, balanced, check, draw, identity, make_test_set, parse, read_test_set, solve, split_of
 
 FROZEN = Path(__file__).parents[1] / "data" / "test.jsonl"
 
@@ -29,11 +29,35 @@ def rows():
 )  # fmt: skip
 def test_the_checker_is_strict(text, verdict):
     assert check("13", text) == verdict
+    assert (parse(text) is None) == (verdict == "unparsable") and (verdict != "right" or parse(text) == (text[:-3], "13"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_target_is_parsed_into_its_steps_and_answer(family):
+    p = draw(dice(1, "parse"), "train", family, 3)
+    assert parse(p.target) == (p.steps, p.answer) == FAMILIES[family].solve(p.question)
 
 
 def test_prompt_and_target_make_the_whole_text():
     p = solve("347+586", level=2)
     assert (p.prompt, p.target) == ("347+586|", f"{p.steps}|{p.answer}")
+
+
+def test_problems_are_drawn_and_sorted_into_splits_without_being_solved(monkeypatch):
+    problems = balanced(dice(1, "lazy"), "train", 3, 48)
+    for family in FAMILIES.values():
+        monkeypatch.setattr(family, "solve", None)
+    assert balanced(dice(1, "lazy"), "train", 3, 48) == problems and {split_of(p.question) for p in problems} == {"train"}
+    assert all(p.prompt == p.question + "|" for p in problems)
+    for name in ("steps", "answer", "target"):
+        with pytest.raises(TypeError):
+            getattr(problems[0], name)
+
+
+@pytest.mark.parametrize("question", ["3-4", "(3-4)*2", "(3+4", "(1 and 2", "a>b from a 2", "a>b,a>c from a 1", "ann has 3 pens, eyes 4: how many?"])
+def test_what_cant_be_solved_is_refused_at_once(question):
+    with pytest.raises(UserError):
+        solve(question)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
