@@ -180,6 +180,8 @@ def start(config: Config, device: str, test: list[Problem], budget: Sequence[int
     run, rows = Run(config, base, test, budget), checkpoint.read_rows(folder / "metrics.jsonl")
     if state is None:
         return run, rows, None
+    if state.facts["test"] != checkpoint.sha256(Path(config.test).read_bytes()):
+        raise UserError(f"{config.test} is not the test set that the run in {folder} began with: restore it, or choose another --out")
     run.model = checkpoint.new_model(config, device, state).requires_grad_(False)
     run.corrections = state.facts["corrections"]
     run.memory.right.update(state.facts["right"])
@@ -213,7 +215,7 @@ def loop(config: Config, budget: Sequence[int] = ()) -> list[dict[str, Any]]:
         rows.append({**row, "seconds": float(f"{time.time() - begun:.2f}")})
         checkpoint.append_rows(folder / "answers.jsonl", [{"round": round, "right": "".join(str(int(ok)) for ok in scores.right)}])
         checkpoint.append_rows(folder / "metrics.jsonl", rows[-1:])
-        kept = {"config": asdict(config), "corrections": run.corrections, "weights": row["weights"], "right": run.memory.right}
+        kept = {"config": asdict(config), "corrections": run.corrections, "weights": row["weights"], "right": run.memory.right, "test": checkpoint.sha256(Path(config.test).read_bytes())}
         checkpoint.commit(folder, round, {"model": run.model.state_dict()}, kept)
         print(report.line(rows[-1]), flush=True)
         if failures:

@@ -34,7 +34,7 @@ def curriculum(config: Config) -> Iterator[list[Problem]]:
 def get_base(config: Config, device: str) -> GPT:
     """The pretrained model; made first where there is none, or made on from where that was stopped.
     Questions join the loss in the last steps only: from the start, they kept columns from growing later."""
-    folder, start = Path(config.base), time.time()
+    folder, start = Path(config.base), time.monotonic()
     checkpoint.settings(folder, asdict(config))
     state = checkpoint.read_state(folder)
     first, tokens = (state.number, state.facts["tokens"]) if state else (0, 0)
@@ -48,21 +48,21 @@ def get_base(config: Config, device: str) -> GPT:
         optimizer.load_state_dict(saved)
     batches = (encode(codec, [(p.prompt, p.target) for p in batch]) for batch in islice(curriculum(config), first, None))
     bar = tqdm(total=config.base_steps, initial=first, desc="pretraining", unit="step", disable=None)
-    due = time.time() + SAVE_EVERY
+    due = time.monotonic() + SAVE_EVERY
 
     def save(step: int, trained: int) -> None:
         nonlocal due
-        if time.time() > due or step == config.base_steps:
+        if time.monotonic() > due or step == config.base_steps:
             tensors = {"model": model.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in optimizers]}
             checkpoint.commit(folder, step, tensors, {"config": asdict(config), "tokens": tokens + trained})
-            due = time.time() + SAVE_EVERY
+            due = time.monotonic() + SAVE_EVERY
 
     weight = lambda step: config.base_question_weight * (step >= config.base_steps - config.base_question_steps)  # noqa: E731
     try:
         steps, trained = fit(model, optimizers, batches, partial(schedule, steps=config.base_steps), bar, weight, first, save)
     except FloatingPointError as error:
-        raise UserError(f"pretraining failed, {error}: try half of --base_lr {config.base_lr}") from None
-    print(f"base: {steps:,} steps, {tokens + trained:,} tokens, {time.time() - start:.0f} s, saved in {folder}", file=sys.stderr)
+        raise UserError(f"pretraining failed, {error}: delete {folder} and try half of --base_lr {config.base_lr}") from None
+    print(f"base: {steps:,} steps, {tokens + trained:,} tokens, {time.monotonic() - start:.0f} s, saved in {folder}", file=sys.stderr)
     return model
 
 def main() -> None:

@@ -7,9 +7,9 @@
 Nothing that is read is executed: manifests and logs are JSON, tensors are loaded with `weights_only`."""
 import hashlib, io, json, os, sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 import torch
 from .config import BASE, Config
 from .model import GPT
@@ -18,6 +18,7 @@ from .tokenizer import VOCABULARY
 
 FORMAT = 2  # of a folder; raised when its meaning changes
 KEPT = 3  # states of a folder: the newest, and two should that be damaged
+LOGS = ("answers.jsonl", "memory.jsonl", "metrics.jsonl")
 BASE_SETTINGS = [f.name for f in fields(Config) if f.metadata["group"] in BASE]
 RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in ("base", "out", "device", "rounds", "compare", "seeds", "preset")]
 
@@ -53,16 +54,15 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 def append_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Add rows to a JSONL log, in one write."""
-    with path.open("ab", buffering=0) as file:
-        file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+    """Add rows to a JSONL log, each as it comes."""
+    with path.open("a", buffering=1) as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 def sha256(content: bytes | str) -> str:
     """A checksum that no flipped bit survives."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """A commit: its number (a round, or a step of pretraining), what its manifest says beside, and its tensors, on the CPU."""
     number: int
     facts: dict[str, Any]
@@ -73,10 +73,10 @@ def commit(folder: Path, number: int, tensors: dict[str, Any], facts: dict[str, 
     if not all(weight.isfinite().all() for weight in tensors["model"].values()):
         raise FloatingPointError("a weight is not finite")
     write_tensors(folder / f"model-{number}.pt", tensors)
-    for log in (logs := sorted(folder.glob("*.jsonl"))):
+    for log in (logs := [folder / name for name in LOGS if (folder / name).exists()]):
         sync(log)
     files = {path.name: [path.stat().st_size, sha256(path.read_bytes())] for path in (folder / f"model-{number}.pt", *logs)}
-    text = json.dumps({"format": FORMAT, "vocabulary": sha256(" ".join(VOCABULARY)), "files": files, **facts})
+    text = json.dumps({"format": FORMAT, "vocabulary": sha256(" ".join(VOCABULARY)), "number": number, "files": files, **facts})
     write(folder / f"manifest-{number}.json", f"{text}\n{sha256(text)}\n")
     for old in manifests(folder)[KEPT:]:
         old.unlink()
@@ -84,34 +84,35 @@ def commit(folder: Path, number: int, tensors: dict[str, Any], facts: dict[str, 
 
 def manifests(folder: Path) -> list[Path]:
     """The manifests in a folder, newest first."""
-    return sorted(folder.glob("manifest-*.json"), key=lambda path: -int(path.stem.split("-")[1]))
+    found = {path: path.stem.removeprefix("manifest-") for path in folder.glob("manifest-*.json")}
+    return sorted((path for path, number in found.items() if number.isdecimal()), key=lambda path: -int(found[path]))
 
 def read_state(folder: Path) -> State | None:
     """The newest state that is whole, None where there was never one; UserError where all are damaged.  A warning names what is passed over."""
     for path in (found := manifests(folder)):
         try:
-            text, checksum = path.read_text().splitlines()
-            facts, number = json.loads(text), int(path.stem.split("-")[1])
-            if sha256(text) != checksum:
+            text, checksum = path.read_text().removesuffix("\n").split("\n")
+            facts = json.loads(text)
+            if sha256(text) != checksum or path.name != f"manifest-{(number := facts.pop('number'))}.json":
                 raise ValueError(f"{path.name} is damaged")
             if facts.pop("format") != FORMAT or facts.pop("vocabulary") != sha256(" ".join(VOCABULARY)):
                 raise ValueError("another version of minisi made it")
             for name, (size, checksum) in facts["files"].items():
-                if sha256((folder / name).read_bytes()[:size]) != checksum:
+                if sha256((folder / name).read_bytes()[: size if name in LOGS else None]) != checksum:
                     raise ValueError(f"{name} is damaged or cut")
             return State(number, facts, torch.load(folder / f"model-{number}.pt", map_location="cpu", weights_only=True))
         except Exception as error:  # torch.load and json raise nearly anything
             print(f"warning: {path} does not count: {error}", file=sys.stderr)
     if found:
-        raise UserError(f"no state in {folder} is whole: restore its files, or delete {folder} and run again")
+        raise UserError(f"no state in {folder} can be read, for the reasons above: restore its files, or delete {folder} if they are lost")
     return None
 
 def cut_logs(folder: Path, state: State | None) -> None:
     """Take back what was logged after a state; without one, all."""
-    for log in folder.glob("*.jsonl"):
-        size = state.facts["files"].get(log.name, [0])[0] if state else 0
-        if log.stat().st_size > size:
-            os.truncate(log, size)
+    for name in LOGS:
+        size = state.facts["files"].get(name, [0])[0] if state else 0
+        if (folder / name).exists() and (folder / name).stat().st_size > size:
+            os.truncate(folder / name, size)
 
 def lock(folder: Path) -> Any:
     """The folder, made if it is missing, for this process alone; the lock goes with the process, however it ends (flock(2)).  Keep what is returned."""
@@ -136,9 +137,10 @@ def new_model(config: Config, device: str, state: State | None = None) -> GPT:
 def settings(folder: Path, wanted: dict[str, Any], names: Sequence[str] = BASE_SETTINGS, run: bool = False) -> dict[str, Any]:
     """The settings `names` that the state in a folder was made with, none where there is no state.
     Raises UserError where they are not what is wanted, or where a run is found for a base, or a base for a run."""
-    state = read_state(folder)
-    if state is None and (folder / "model.pt").exists() or state and ("corrections" in state.facts) != run:
-        raise UserError(f"{folder} holds {'a run' if state and not run else 'a base' if state else 'files of another version'}: name another folder")
+    state, rows = read_state(folder), folder / "metrics.jsonl"
+    lost = state is None and ((folder / "model.pt").exists() or rows.exists() and rows.read_bytes().count(b"\n") > 1)
+    if lost or state and ("corrections" in state.facts) != run:
+        raise UserError(f"{folder} holds {'files of another version, or without manifest' if lost else 'a base' if run else 'a run'}: name another folder")
     made = {name: state.facts["config"].get(name) for name in names} if state else {}
     clash = [f"{name} {value}, not {wanted[name]}" for name, value in made.items() if wanted.get(name, value) != value]
     if clash:

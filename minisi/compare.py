@@ -94,7 +94,7 @@ def arms(config: Config, play: Callable[[Config, Sequence[int]], Any]) -> None:
     for cell in cells:  # refuse other settings before the first run starts
         settings(Path(cell.base), asdict(cell))
         settings(Path(cell.out), asdict(cell), [*RUN_SETTINGS, "rounds"], run=True)
-    missing = [cell for cell in cells if not (Path(cell.out) / "report.md").exists()]
+    missing = [c for c in cells if not ((state := read_state(Path(c.out))) and state.number == c.rounds and (Path(c.out) / "report.md").exists())]
     print(f"{len(cells)} runs in {folder}, {len(missing)} of them to do", file=sys.stderr)
     start = time.time()
     for done, cell in enumerate(missing, 1):

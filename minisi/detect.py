@@ -4,14 +4,12 @@ Verdicts: `unparsable` (no end, or not `steps|answer`), `wrong` and `right` (the
 a threshold.  Confidence comes from token probabilities: the completion's least certain token, since one weak step spoils an answer, and the question's
 least likely one and their product, since a model can be wrong and sure where it has never been (Arora et al. 2021); Platt scaling (1999) joins them."""
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 import numpy as np
 from .generate import Completion
 from .tasks import check
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What became of one answer: its kind, and how sure the model was, 0 to 1."""
     kind: str
     confidence: float
@@ -19,8 +17,7 @@ class Verdict:
 Weights = tuple[float, ...]  # of the scaling: one for each feature
 RAW: Weights = (1.0, 0.0, 0.0, 0.0)  # no scaling: the probability of the least certain token
 
-@dataclass(frozen=True, slots=True)
-class Detector:
+class Detector(NamedTuple):
     """What is fitted: the weights of the scaling and, for each of `scores`, the value below which an answer is unsure."""
     weights: Weights
     thresholds: dict[str, float]
@@ -109,7 +106,6 @@ def measure(detector: Detector, right: Sequence[bool], completions: Sequence[Com
         if name == "scaled":
             place = np.minimum((score * bins).astype(int), bins - 1)
             size = np.bincount(place, minlength=bins)
-            means = [np.bincount(place, x, bins) / np.maximum(size, 1) for x in (score, truth)]
-            reliability = np.stack([size, *means], 1).round(4).tolist()
+            reliability = np.stack([size, *(np.bincount(place, x, bins) / np.maximum(size, 1) for x in (score, truth))], 1).round(4).tolist()
             extra = dict(doubtful_wrong=hits, confident_wrong=int((~truth).sum()) - hits, risk=np.append(risk, 0.0)[-(-n * np.arange(1, bins + 1) // bins) - 1].round(4).tolist())
     return dict(auroc=found["scaled"]["auroc"], ece=found["scaled"]["ece"], detector=found, reliability=reliability, **extra)

@@ -1,16 +1,14 @@
 """Scores: accuracy with its interval, what was fixed and what was broken, and the gate that decides whether a round counts."""
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import comb, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 from .detect import kind
 from .generate import Completion
 from .tasks import Problem, parse
 
 SCALES = (1.0, 0.5, 0.25)  # strengths that the gate tries; 0 is known before
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """Which questions were answered right, in order, and the figures of metrics.jsonl that follow; the interval is Wilson's at 95 %."""
     right: tuple[bool, ...]
     figures: dict[str, Any]

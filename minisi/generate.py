@@ -2,13 +2,12 @@
 
 Rows are left-padded to one length, so all write to the same place of the cache; a mask hides the padding, and positions are relative."""
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 import torch
 from .model import GPT, Cache
 from .tokenizer import EOS, Codec
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """What the model wrote after a prompt: its text, token ids and their probabilities, end-of-text included in both."""
     text: str
     tokens: list[int]

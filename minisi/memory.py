@@ -57,9 +57,9 @@ class FailureMemory:
         """Store failures; a problem of the dev or test split may never get here."""
         leaks = [row.question for row in rows if split_of(row.question, row.family) != "train"]
         assert not leaks, f"leak: not of the train split: {leaks}"
-        with self.path.open("ab", buffering=0) as file:
+        with self.path.open("a", buffering=1) as file:  # line by line: a crash tears the last at most
             for row in rows:
-                file.write(f"{json.dumps(asdict(row))}\n".encode())  # a row is one write: a crash tears the last at most
+                file.write(json.dumps(asdict(row)) + "\n")
                 self.failures[row.id], self.right[row.id] = row, row.kind in ("right", "unsure")
     def unknown(self, problems: Sequence[Problem]) -> list[Problem]:
         """Those of the problems that are not remembered, each once."""

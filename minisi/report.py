@@ -47,9 +47,8 @@ def markdown(rows: Sequence[dict[str, Any]], command: str, environment: dict[str
     """report.md: the command, the tables, the final block and the machine."""
     body = table(", ".join(COLUMNS), [[format(row[name], form).strip() for name, form in COLUMNS.items()] for row in rows])
     scores = table("score, AUROC, ECE, AURC, precision, recall", [[name, *(f"{x:.3f}" for x in s.values())] for name, s in rows[-1]["detector"].items()])
-    machine = ", ".join(f"{name} {value}" for name, value in environment.items())
     parts = ["# A run of minisi", f"    {command}", body, ledger(rows, "level"), ledger(rows, "family"), "The detector in the last round:", scores,
-             "![curve](curve.png)", f"```\n{text}\n```", machine]  # fmt: skip
+             "![curve](curve.png)", f"```\n{text}\n```", ", ".join(f"{name} {value}" for name, value in environment.items())]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
 def finish(folder: Path, rows: Sequence[dict[str, Any]], command: Sequence[str], environment: dict[str, Any], extra: dict[str, Any]) -> None:

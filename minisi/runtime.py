@@ -47,9 +47,12 @@ def peak_memory() -> int:
 
 def cli(main: Callable[[], None]) -> None:
     """Run a program's `main` with the exit codes of the README: 0 finished, 1 failed, 130 interrupted, 143 terminated (argparse: 2 usage)."""
-    def terminate(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt("terminated")
-    signal.signal(signal.SIGTERM, terminate)
+    def stop(number: int, frame: Any) -> None:
+        for other in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(other, signal.SIG_IGN)  # the first one counts
+        raise KeyboardInterrupt(128 + number)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         main()
     except UserError as error:
@@ -57,6 +60,7 @@ def cli(main: Callable[[], None]) -> None:
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         sys.exit(f"error: cannot use{where}: {error.strerror or error}; check the path, its rights and the free space")
-    except KeyboardInterrupt as stop:
-        print(f"{str(stop) or 'interrupted'}: what is finished is saved, and the same command goes on from there: {shlex.join(['python', *sys.argv])}", file=sys.stderr)
-        sys.exit(143 if str(stop) == "terminated" else 130)
+    except KeyboardInterrupt as signalled:
+        code = next(iter(signalled.args), 130)
+        print(f"{'terminated' if code == 143 else 'interrupted'}: what is finished is saved, and the same command goes on from there: {shlex.join(['python', *sys.argv])}", file=sys.stderr)
+        sys.exit(code)

@@ -31,7 +31,7 @@ def fit(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], batches: 
     """One step a batch, from `first` on, at `schedule(step)` times each optimiser's rate, the prompt weighing `prompt_weight(step)`; returns (steps, tokens).
     Every 20 steps and at the end the bar gets the mean loss, then comes `save(step, tokens)`; a loss or last weight that is not finite raises FloatingPointError."""
     model.train()
-    peaks = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+    peaks = [(group, group.setdefault("initial_lr", group["lr"])) for optimizer in optimizers for group in optimizer.param_groups]
     total, steps, tokens = torch.zeros((), device=next(model.parameters()).device), first, 0
     with bar:
         for examples in batches:

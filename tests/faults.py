@@ -20,8 +20,8 @@ from minisi.tasks import solve
 
 ROOT = Path(__file__).parents[1]
 TINY = (
-    "--n_layer 1 --n_embd 16 --n_head 1 --n_hidden 16 --base_steps 24 --base_batch 8 --batch 8 --rounds 3 --questions 32 --dev_questions 16 --steps 3 --limit 24"
-    " --lr 0.02 --device cpu"
+    "--n_layer 1 --n_embd 16 --n_head 1 --n_hidden 16 --base_steps 24 --base_batch 8 --batch 8 --rounds 3 --questions 32 --dev_questions 16"
+    " --steps 3 --limit 24 --lr 0.02 --device cpu"
 ).split()  # fmt: skip
 ENDED = 77  # exit code of a process that ended itself at a chosen touch
 

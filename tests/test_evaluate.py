@@ -1,6 +1,5 @@
 """Scores, intervals, and the gate."""
 
-from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -72,10 +71,10 @@ def test_labels_are_counted_and_held_against_the_key(texts, coverage, precision)
 
 
 def test_changes_count_what_was_fixed_and_what_was_broken():
-    before, after = (replace(score([], []), right=tuple(map(bool, right))) for right in ([0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 1, 1]))
+    before, after = (score([], [])._replace(right=tuple(map(bool, right))) for right in ([0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 1, 1]))
     assert changes(before, after) == (2, 1) and changes(after, before) == (1, 2) and changes(after, after) == (0, 0)
     with pytest.raises(ValueError):
-        changes(before, replace(after, right=(True,)))
+        changes(before, after._replace(right=(True,)))
 
 
 @pytest.mark.parametrize(

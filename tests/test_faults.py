@@ -193,7 +193,8 @@ def wait_for(condition, seconds=60):
 
 @pytest.mark.parametrize(
     "number, part",
-    [(signal.SIGINT, "pretraining"), (signal.SIGTERM, "rounds"), pytest.param(signal.SIGTERM, "pretraining", marks=slow), pytest.param(signal.SIGINT, "rounds", marks=slow)],
+    [(signal.SIGINT, "pretraining"), (signal.SIGTERM, "rounds")]
+    + [pytest.param(signal.SIGTERM, "pretraining", marks=slow), pytest.param(signal.SIGINT, "rounds", marks=slow)],
 )
 def test_a_signal_ends_a_run_at_once_and_says_how_to_go_on(number, part, runs, reference, tmp_path):
     process, folder = runs.begin(tmp_path, *PARTS[part]), tmp_path / ("base" if part == "pretraining" else "loop")
@@ -256,11 +257,12 @@ def test_two_rounds_and_two_more_are_four_at_once(runs, reference, tmp_path):
 def test_pretraining_that_was_killed_goes_on_to_the_same_bytes(runs, tmp_path):
     whole = Reference(runs, tmp_path / "whole", "--base_steps", "60", "--rounds", "0")
     said = ""
-    for at in (25, 14, 7):  # three times in one folder: after 40 steps, before and after 20 more
+    for at in (20, 20, 7):  # three times in one folder: saving step 40, 60, and 60 again
         code, said = runs.run(tmp_path / "killed", "--base_steps", "60", "--rounds", "0", harms=[at_touch(at, "kill")])
         assert code == ENDED
-    assert "from step 40 on" in said
-    assert different(whole.outcome, outcome(tmp_path / "killed")) and goes_on(runs, tmp_path / "killed", whole, "--base_steps", "60", "--rounds", "0") == []
+    assert ", from step 40 on" in said
+    assert checkpoint.read_state(tmp_path / "killed" / "base").number < 60
+    assert goes_on(runs, tmp_path / "killed", whole, "--base_steps", "60", "--rounds", "0") == []
 
 
 def stamps(folder):
@@ -344,7 +346,8 @@ def test_a_full_disk_under_one_file_stops_a_run_which_goes_on(runs, reference, t
 @pytest.mark.parametrize("name", ["a log", "the memory"])
 def test_a_row_that_is_written_only_in_part_is_an_error(name, tmp_path):
     """A disk that fills up in the middle of a row takes what fits, without an error: write(2) returns less than it was given."""
-    write = partial(checkpoint.append_rows, tmp_path / "log", [{"round": 0}]) if name == "a log" else partial(FailureMemory(tmp_path / "log").append, [row(PROBLEMS[0])])
+    log = tmp_path / "log"
+    write = partial(checkpoint.append_rows, log, [{"round": 0}]) if name == "a log" else partial(FailureMemory(log).append, [row(PROBLEMS[0])])
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (7, before[1]))
     try:
@@ -372,7 +375,8 @@ def test_a_read_only_folder_is_one_sentence(runs, reference):
         shutil.rmtree(folder)
 
 
-IN_THE_WAY = {"loop": "file", **dict.fromkeys(("loop/adapters", "loop/lock/x"), "file"), **dict.fromkeys(("model-1.pt.part", "manifest-2.json", "metrics.jsonl", "memory.jsonl", "report.md"), "folder")}
+FILES, FOLDERS = ("loop", "loop/adapters", "loop/lock/x"), ("model-1.pt.part", "manifest-2.json", "metrics.jsonl", "memory.jsonl", "report.md")
+IN_THE_WAY = {**dict.fromkeys(FILES, "file"), **dict.fromkeys(FOLDERS, "folder")}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[slow] * (name not in ("loop/adapters", "manifest-2.json"))) for name in IN_THE_WAY])
@@ -526,7 +530,7 @@ DAMAGE = {  # of the run's folder; which file the warning names; which round is 
     "no manifest": (lambda f: (f / "manifest-3.json").unlink(), "", 2),
     "an empty manifest": (lambda f: os.truncate(f / "manifest-3.json", 0), "manifest-3.json", 2),
     "a manifest that was cut": (lambda f: os.truncate(f / "manifest-3.json", 400), "manifest-3.json", 2),
-    "a manifest without its checksum": (lambda f: (f / "manifest-3.json").write_text((f / "manifest-3.json").read_text().splitlines()[0] + "\n"), "manifest-3.json", 2),
+    "a manifest without its checksum": (lambda f: os.truncate(f / "manifest-3.json", (f / "manifest-3.json").stat().st_size - 65), "manifest-3.json", 2),
     "a manifest that is a list": (lambda f: (f / "manifest-3.json").write_text(f"[]\n{checkpoint.sha256('[]')}\n"), "manifest-3.json", 2),
     "a manifest of another round": (lambda f: shutil.copy(f / "manifest-1.json", f / "manifest-3.json"), "manifest-3.json", 2),
     "a manifest of another version": (lambda f: sign(f / "manifest-3.json", format=10**6), "manifest-3.json", 2),
@@ -614,7 +618,8 @@ LOGS = ("metrics.jsonl", "memory.jsonl", "answers.jsonl")
 def wrong_cuts(folder, every):
     """Where a log is cut to which the newest whole state and the logs after it are not what they should be; and how many cuts were tried."""
     whole, found, tried = {name: (folder / name).read_bytes() for name in LOGS}, [], 0
-    sizes = {number: {name: size for name, (size, _) in json.loads((folder / f"manifest-{number}.json").read_text().splitlines()[0])["files"].items()} for number in (1, 2, 3)}
+    files = {number: json.loads((folder / f"manifest-{number}.json").read_text().splitlines()[0])["files"] for number in (1, 2, 3)}
+    sizes = {number: {name: size for name, (size, _) in sizes.items()} for number, sizes in files.items()}
     for name in LOGS:
         start = whole[name][:-1].rfind(b"\n", 0, whole[name][:-1].rfind(b"\n")) + 1
         for at in range(start, len(whole[name]), every):
@@ -686,10 +691,10 @@ def test_pretraining_never_saves_a_number_that_is_not_finite(place, value, step,
 
 
 @slow
-@pytest.mark.parametrize("extra", [("--lr", "1e30"), ("--lr", "1e20"), ("--lr", "1e10"), ("--arm", "full", "--full_lr", "1e30"), ("--lr", "1e3", "--lora_alpha", "1e30")], ids=" ".join)
+@pytest.mark.parametrize("extra", ["--lr 1e30", "--lr 1e20", "--lr 1e10", "--arm full --full_lr 1e30", "--lr 1e3 --lora_alpha 1e30"])
 @pytest.mark.parametrize("decode", [faults.coin, generate])
 def test_an_absurd_rate_ends_in_no_weight_that_is_not_finite(extra, decode, runs, reference, tmp_path):
-    code, said = runs.run(reference.copy(tmp_path, "base"), *extra, decode=decode)
+    code, said = runs.run(reference.copy(tmp_path, "base"), *extra.split(), decode=decode)
     assert code == 0, said[-2000:]
     assert finite(tmp_path / "loop")
 

@@ -45,7 +45,7 @@ def test_the_machine_is_used_and_described(device):
 
 @pytest.mark.parametrize(
     "error, code, message",
-    [("UserError('use --device cpu')", 1, "error: use --device cpu\n"), ("FileNotFoundError(2, 'No such file', 'runs/x')", 1, "runs/x"), ("KeyboardInterrupt", 130, "interrupted: what is finished is saved"), ("KeyboardInterrupt('terminated')", 143, "terminated: ")],
+    [("UserError('use --device cpu')", 1, "error: use --device cpu\n"), ("FileNotFoundError(2, 'No such file', 'runs/x')", 1, "runs/x"), ("KeyboardInterrupt", 130, "interrupted: what is finished is saved"), ("KeyboardInterrupt(143)", 143, "terminated: ")],
 )
 def test_a_failure_is_one_line_and_its_exit_code(error, code, message):
     program = f"from minisi.runtime import *\ndef main(): raise {error}\ncli(main)"
