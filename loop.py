@@ -5,8 +5,8 @@
 One round is the eight numbered steps of `play`, below; the README explains them under the same numbers."""
 from minisi.config import Config, configure, parser
 
-if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
-    GIVEN = vars(parser(__doc__).parse_args())
+if __name__ == "__main__":  # before torch is loaded, so that --help and a refusal come at once
+    configure(GIVEN := vars(parser(__doc__).parse_args()))
 
 import sys, time
 from collections.abc import Callable, Sequence

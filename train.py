@@ -1,8 +1,8 @@
 """Pretrain the base model: a GPT from scratch on solved problems of levels 1 to 3, train split only: `python train.py --out runs/base`."""
 from minisi.config import Config, configure, parser
 
-if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
-    GIVEN = vars(parser(__doc__, pretraining_only=True).parse_args())
+if __name__ == "__main__":  # before torch is loaded, so that --help and a refusal come at once
+    configure(GIVEN := vars(parser(__doc__, pretraining_only=True).parse_args()))
 
 import sys, time
 from collections.abc import Iterator

@@ -317,13 +317,15 @@ def test_a_run_is_not_taken_for_a_base_nor_a_base_for_a_run(finished, tmp_path, 
     folder = finished[0]
     for options in (("--base", f"{folder}/loop"), ("--out", f"{folder}/base", "--base", f"{tmp_path}/base")):
         before = {path: path.read_bytes() for path in Path(options[1]).rglob("*.*")}
-        done = run(tmp_path, small_test_set, *options)
-        assert done.returncode == 1 and "Traceback" not in done.stderr and {path: path.read_bytes() for path in Path(options[1]).rglob("*.*")} == before
+        with pytest.raises(UserError, match="holds a"):
+            loop.loop(settings(tmp_path, small_test_set, **dict(zip((name[2:] for name in options[::2]), options[1::2]))))
+        assert {path: path.read_bytes() for path in Path(options[1]).rglob("*.*")} == before
 
 
 def test_a_base_made_with_other_settings_is_refused(finished, tmp_path, small_test_set):
-    done = run(tmp_path, small_test_set, "--base", f"{finished[0]}/base", "--n_layer", "2")
-    assert done.returncode == 1 and "n_layer" in done.stderr and not (tmp_path / "loop").exists()
+    with pytest.raises(UserError, match="n_layer 1, not 2"):
+        loop.loop(settings(tmp_path, small_test_set, base=f"{finished[0]}/base", n_layer=2))
+    assert not list((tmp_path / "loop").glob("m*"))
 
 
 @pytest.mark.parametrize(
