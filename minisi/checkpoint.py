@@ -77,10 +77,11 @@ def commit(folder: Path, number: int, tensors: dict[str, Any], facts: dict[str, 
         sync(log)
     files = {path.name: [path.stat().st_size, sha256(path.read_bytes())] for path in (folder / f"model-{number}.pt", *logs)}
     text = json.dumps({"format": FORMAT, "vocabulary": sha256(" ".join(VOCABULARY)), "number": number, "files": files, **facts})
-    write(folder / f"manifest-{number}.json", f"{text}\n{sha256(text)}\n")
-    for old in manifests(folder)[KEPT:]:
-        old.unlink()
+    newest = folder / f"manifest-{number}.json"
+    for old in [path for path in manifests(folder) if path != newest][KEPT - 1 :]:  # before the rename that counts: a crash then leaves nothing to clear away
         old.with_name(old.name.replace("manifest", "model").replace("json", "pt")).unlink(missing_ok=True)
+        old.unlink()
+    write(newest, f"{text}\n{sha256(text)}\n")
 
 def manifests(folder: Path) -> list[Path]:
     """The manifests in a folder, newest first."""
