@@ -17,7 +17,8 @@ def by_parts(problems: Sequence[Problem], greedy: Ask, rng: Random, count: int) 
     """`count` texts for each problem, put together from the model's answers to parts of it; empty where a way led nowhere."""
     def ask(questions: Sequence[str]) -> list[tuple[str, str] | None]:
         return [parse(c.text) if c.finished else None for c in greedy([Problem("", 0, question).prompt for question in questions])]
-    texts = together([PARTS[p.family](p.question, rng) for p in problems for _ in range(count)], ask)
+    ways = [PARTS.get(p.family, lambda *_: (x for x in ()))(p.question, rng) for p in problems for _ in range(count)]  # a family may have no parts
+    texts = together(ways, ask)
     return [texts[i : i + count] for i in range(0, len(texts), count)]
 
 def agreed(texts: Iterable[str], least: float) -> str:

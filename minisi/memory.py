@@ -55,8 +55,7 @@ class FailureMemory:
             self.failures[row.id], self.right[row.id] = row, row.kind in ("right", "unsure")
     def append(self, rows: Sequence[Failure]) -> None:
         """Store failures; a problem of the dev or test split may never get here."""
-        leaks = [row.question for row in rows if split_of(row.question, row.family) != "train"]
-        assert not leaks, f"leak: not of the train split: {leaks}"
+        assert not (leaks := [row.question for row in rows if split_of(row.question, row.family) != "train"]), f"leak: not of the train split: {leaks}"
         with self.path.open("a", buffering=1) as file:  # line by line: a crash tears the last at most
             for row in rows:
                 file.write(json.dumps(asdict(row)) + "\n")

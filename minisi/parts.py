@@ -91,7 +91,7 @@ def together(ways: Sequence[Way], ask: Callable[[list[str]], list[tuple[str, str
             try:
                 questions[i] = ways[i].send(reply)
             except StopIteration as end:
-                texts[i] = end.value
+                texts[i] = end.value or ""
             except (ValueError, LookupError):
                 pass
         replies = {i: reply for i, reply in zip(questions, ask(list(questions.values()))) if reply}

@@ -8,6 +8,7 @@ from minisi import correct, tasks
 from minisi.correct import CORRECTORS, agreed, by_parts, by_self, by_vote
 from minisi.families import FAMILIES
 from minisi.generate import Completion
+from minisi.parts import PARTS
 from minisi.runtime import dice
 from minisi.tasks import Problem, balanced, check, solve
 
@@ -165,3 +166,10 @@ def test_self_is_told_right_or_wrong_and_sees_no_solution(monkeypatch):
     assert told == [("9", text) for text in [*ways, *drawn]]
     monkeypatch.setattr(correct, "check", lambda answer, text: "wrong")
     assert by_self([STORY], lambda prompts: [known[p] for p in prompts], sampler(*drawn)[0], Random(0), 4) == [""]
+
+
+def test_a_family_without_parts_has_no_texts(monkeypatch):
+    monkeypatch.delitem(PARTS, "add")
+    problems = [solve("347+586"), solve("586-347")]
+    ask, _ = model(lambda question: solve(question).target)
+    assert by_parts(problems, ask, dice(1, "parts"), 2) == [["", ""], [problems[1].target] * 2]
