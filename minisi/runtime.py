@@ -49,7 +49,7 @@ def cli(main: Callable[[], None]) -> None:
     """Run a program's `main` with the exit codes of the README: 0 finished, 1 failed, 130 interrupted, 143 terminated (argparse: 2 usage)."""
     def stop(number: int, frame: Any) -> None:
         for other in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(other, signal.SIG_IGN)  # the first one counts
+            signal.signal(other, lambda number, frame: None)  # the first one counts
         raise KeyboardInterrupt(128 + number)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
