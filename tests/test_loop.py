@@ -14,6 +14,7 @@ import torch
 
 import loop
 from minisi import checkpoint, compare, evaluate
+from minisi.__main__ import ask
 from minisi.config import ARMS, configure, parser
 from minisi.detect import RAW
 from minisi.families import FAMILIES
@@ -332,7 +333,6 @@ def test_a_base_made_with_other_settings_is_refused(finished, tmp_path, small_te
     "arguments, code, words",
     [
         (("loop.py", "--round", "3"), 2, "--rounds"),
-        (("loop.py", "--compare", "random", "--seed", "3"), 1, "--seed"),
         (("loop.py", "--arm", "failures"), 2, "failure"),
         (("loop.py", ""), 2, "--help"),
         (("loop.py", "--base", "runs/x", "--out", "./runs/x"), 2, "two folders"),
@@ -342,15 +342,25 @@ def test_a_base_made_with_other_settings_is_refused(finished, tmp_path, small_te
         (("loop.py", "--test", "nowhere.jsonl"), 1, "nowhere.jsonl"),
         (("loop.py", "--out", "README.md/x"), 1, "README.md"),
         (("train.py", "--steps", "3"), 2, "--base_steps"),
-        (("-m", "minisi", "ask", "--run", "nowhere", "3+4"), 1, "python loop.py"),
         (("-m", "minisi", "ask", "what?"), 1, "no family"),
-        (("-m", "minisi", "ask", "3-44"), 1, "below zero"),
     ],
 )
 def test_a_mistake_gets_one_sentence(tmp_path, arguments, code, words):
     done = python(*arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("run, question, words", [("nowhere", "3+4", "python loop.py"), ("nowhere", "3-44", "below zero")])
+def test_a_question_that_cannot_be_asked_is_the_users_error(run, question, words):
+    with pytest.raises(UserError, match=words):
+        ask(run, question, "cpu")
+
+
+def test_a_comparison_with_a_seed_of_its_own_is_the_users_error(monkeypatch):
+    monkeypatch.setattr(loop, "GIVEN", {"compare": "random", "seed": 3}, raising=False)
+    with pytest.raises(UserError, match="--seed"):
+        loop.main()
 
 
 def test_ask_says_whether_the_solver_agrees(finished):
