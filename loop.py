@@ -38,7 +38,8 @@ class Run:
     """What the steps share: settings, model, memory, the test set, and the price paid so far."""
     def __init__(self, config: Config, model: GPT, test: list[Problem], budget: Sequence[int]) -> None:
         self.config, self.model, self.test, self.budget = config, model.requires_grad_(False), test, budget
-        self.codec, self.folder = Codec(), Path(config.out)
+        self.codec, self.folder, self.keyless = Codec(), Path(config.out), config.corrector == "vote"
+        self.test_sha256 = checkpoint.sha256(Path(config.test).read_bytes())
         self.memory, self.dice = FailureMemory(self.folder / "memory.jsonl"), partial(dice, config.seed)
         self.corrections = self.generated = 0  # since the start; in this round
     def ask(self, problems: Sequence[Problem]) -> list[Completion]:
@@ -46,7 +47,7 @@ class Run:
         return self.decode([p.prompt for p in problems])
     def key(self, problems: Sequence[Problem]) -> list[str]:
         """What step 3 holds the answers against: nothing where the model votes."""
-        return [p.answer if self.config.corrector != "vote" else "" for p in problems]
+        return ["" if self.keyless else p.answer for p in problems]
     def correct(self, problems: Sequence[Problem], purpose: str, round: int) -> list[str]:
         """A worked solution for each problem, or an empty text where the corrector found none."""
         generator = torch_dice(self.model.head.weight.device, self.config.seed, purpose, round)
@@ -62,11 +63,11 @@ class Run:
         Where the model votes, what it agrees with itself on is held to be right, and other questions are left out."""
         dev = balanced(self.dice("dev", round), "dev", self.config.levels, self.config.dev_questions)
         truth = self.key(dev)
-        if self.config.corrector == "vote":
+        if self.keyless:
             texts = self.correct(dev, "dev votes", round)
             dev, truth = [p for p, text in zip(dev, texts) if text], [text.partition(BAR)[2] for text in texts if text]
         answers = self.ask(dev)
-        detector = detect.fit([detect.kind(a, c) == "right" for a, c in zip(truth, answers)], answers, self.config.threshold, 3.0 if self.config.corrector == "vote" else 1.0)
+        detector = detect.fit([detect.kind(a, c) == "right" for a, c in zip(truth, answers)], answers, self.config.threshold, 3.0 if self.keyless else 1.0)
         return dev, truth, evaluate.agreement(truth, answers), detector
     def evaluate(self) -> Scores:
         """Scores on the frozen test set."""
@@ -97,7 +98,7 @@ def play(run: Run, round: int, before: Scores) -> tuple[dict[str, Any], Scores, 
     dev, truth, was, detector = run.examine(round)
     verdicts, relapsed = detect.judge(run.key(asked), answers, detector), memory.recall(known, again)
     kinds = [v.kind for v in verdicts]
-    flagged = [kind in ("wrong", "unparsable") or kind == "unsure" and config.corrector == "vote" for kind in kinds]
+    flagged = [kind in ("wrong", "unparsable") or kind == "unsure" and run.keyless for kind in kinds]
 
     # 4. Correct what the arm picks.  An unsure answer that is right is its own correction, and free.
     picked = pick(config.arm, run.dice("arm", round), flagged, run.budget[round - 1] if run.budget else None)
@@ -180,7 +181,7 @@ def start(config: Config, device: str, test: list[Problem], budget: Sequence[int
     run, rows = Run(config, base, test, budget), checkpoint.read_rows(folder / "metrics.jsonl")
     if state is None:
         return run, rows, None
-    if state.facts["test"] != checkpoint.sha256(Path(config.test).read_bytes()):
+    if state.facts["test"] != run.test_sha256:
         raise UserError(f"{config.test} is not the test set that the run in {folder} began with: restore it, or choose another --out")
     run.model = checkpoint.new_model(config, device, state).requires_grad_(False)
     run.corrections = state.facts["corrections"]
@@ -215,7 +216,7 @@ def loop(config: Config, budget: Sequence[int] = ()) -> list[dict[str, Any]]:
         rows.append({**row, "seconds": float(f"{time.time() - begun:.2f}")})
         checkpoint.append_rows(folder / "answers.jsonl", [{"round": round, "right": "".join(str(int(ok)) for ok in scores.right)}])
         checkpoint.append_rows(folder / "metrics.jsonl", rows[-1:])
-        kept = {"config": asdict(config), "corrections": run.corrections, "weights": row["weights"], "right": run.memory.right, "test": checkpoint.sha256(Path(config.test).read_bytes())}
+        kept = {"config": asdict(config), "corrections": run.corrections, "weights": row["weights"], "right": run.memory.right, "test": run.test_sha256}
         checkpoint.commit(folder, round, {"model": run.model.state_dict()}, kept)
         print(report.line(rows[-1]), flush=True)
         if failures:

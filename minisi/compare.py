@@ -104,6 +104,6 @@ def arms(config: Config, play: Callable[[Config, Sequence[int]], Any]) -> None:
         print(f"{done} of {len(missing)} done, {(time.time() - start) / done * (len(missing) - done) / 60:.0f} minutes left", file=sys.stderr)
     found = summarise(folder, named, seeds)
     write_json(folder / "compare.json", {"command": " ".join(["python", *sys.argv]), **found})
-    write(folder / "compare.md", markdown(found) + "\n")
+    write(folder / "compare.md", (text := markdown(found)) + "\n")
     draw(folder / "compare.png", partial(comparison, found))
-    print(markdown(found))
+    print(text)

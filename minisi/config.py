@@ -71,7 +71,7 @@ class Config:
 SMOKE = dict(
     base="runs/smoke-base", out="runs/smoke-loop", n_layer=2, n_embd=64, n_head=2, n_hidden=176,
     base_levels=1, base_steps=200, base_chain_steps=0, base_question_steps=40, base_lr=6e-3,
-    levels=2, rounds=2, questions=640, dev_questions=512, limit=64, steps=150, lr=3e-3, replay=0.3, r=32, lora_alpha=64.0)  # fmt: skip
+    levels=2, rounds=2, questions=640, limit=64, steps=150, lr=3e-3, replay=0.3, r=32, lora_alpha=64.0)  # fmt: skip
 PRESETS: dict[str, dict[str, Any]] = {"default": {}, "smoke": SMOKE}
 BASE = ("model", "pretraining")  # the groups of settings that make a base model
 

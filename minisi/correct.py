@@ -2,7 +2,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
-from .generate import Completion
+from .generate import Completion, cut
 from .parts import PARTS, together
 from .tasks import Problem, check, parse
 
@@ -18,8 +18,7 @@ def by_parts(problems: Sequence[Problem], greedy: Ask, rng: Random, count: int) 
     def ask(questions: Sequence[str]) -> list[tuple[str, str] | None]:
         return [parse(c.text) if c.finished else None for c in greedy([Problem("", 0, question).prompt for question in questions])]
     ways = [PARTS.get(p.family, lambda *_: (x for x in ()))(p.question, rng) for p in problems for _ in range(count)]  # a family may have no parts
-    texts = together(ways, ask)
-    return [texts[i : i + count] for i in range(0, len(texts), count)]
+    return cut(together(ways, ask), count)
 
 def agreed(texts: Iterable[str], least: float) -> str:
     """The commonest text, step for step the same, if it comes at least so often."""
@@ -30,8 +29,8 @@ def by_self(problems: Sequence[Problem], greedy: Ask, sampled: Ask, rng: Random,
     """What the model says in parts or when sampled, if the checker accepts it, which says right or wrong and no more.
     Two of the texts must agree in every step, for a right answer can come from wrong steps."""
     drawn = [c.text if c.finished else "" for c in sampled([p.prompt for p in problems for _ in range(count)])]
-    tries = [[*texts, *drawn[i * count : (i + 1) * count]] for i, texts in enumerate(by_parts(problems, greedy, rng, count))]
-    return [agreed((text for text in texts if check(p.answer, text) == "right"), 2) for p, texts in zip(problems, tries)]
+    tries = zip(problems, by_parts(problems, greedy, rng, count), cut(drawn, count))
+    return [agreed((text for text in (*parts, *samples) if check(p.answer, text) == "right"), 2) for p, parts, samples in tries]
 
 def by_vote(problems: Sequence[Problem], greedy: Ask, sampled: Ask, rng: Random, count: int) -> list[str]:
     """What three of four ways through a question's parts agree on, step for step.  No key takes part: neither solver nor checker."""

@@ -2,7 +2,7 @@
 
 Rows are left-padded to one length, so all write to the same place of the cache; a mask hides the padding, and positions are relative."""
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import torch
 from .model import GPT, Cache
 from .tokenizer import EOS, Codec
@@ -15,6 +15,10 @@ class Completion(NamedTuple):
     finished: bool  # false where the model ran out of room before the end of text
     prompt_probabilities: list[float]  # of the prompt's tokens but the first: small where the question is unlike those that the model has seen
     entropy: float = 0.0  # the mean over the tokens of the entropy, in nats, of what could have stood there
+
+def cut(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """The items in order, `size` at a time."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 @torch.inference_mode()
 def decode_batch(model: GPT, prompts: Sequence[list[int]], limit: int, temperature: float, generator: torch.Generator | None) -> list[tuple]:
@@ -55,8 +59,7 @@ def generate(model: GPT, codec: Codec, prompts: Sequence[str], limit: int, batch
     model.eval()
     ids = codec.encode(prompts)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    parts = [[ids[i] for i in order[start : start + batch]] for start in range(0, len(order), batch)]
-    rows = [row for part in parts for row in decode_batch(model, part, limit, temperature, generator)]
+    rows = [row for part in cut([ids[i] for i in order], batch) for row in decode_batch(model, part, limit, temperature, generator)]
     done = [row for _, row in sorted(zip(order, rows))]
     texts = codec.decode([row[0] for row in done])
     return [Completion(text, tokens, sure, tokens[-1] == EOS, *rest) for text, (tokens, sure, *rest) in zip(texts, done)]

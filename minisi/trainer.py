@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
+from .generate import cut
 from .tokenizer import EOS, Codec
 
 PART = 11  # rows that go through the model together: a third of a batch
@@ -20,10 +21,6 @@ def collate(examples: Sequence[Example], prompt_weight: float, device: torch.dev
     rows = torch.tensor([(prompt + target + [EOS] * T)[: T + 1] for prompt, target in examples], device=device)
     weights = [([prompt_weight] * (len(p) - 1) + [1.0] * len(t) + [0.0] * T)[:T] for p, t in examples]
     return rows[:, :-1], rows[:, 1:], torch.tensor(weights, device=device)
-
-def cut(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
-    """The examples in order, `size` at a time."""
-    return [examples[i : i + size] for i in range(0, len(examples), size)]
 
 def fit(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], batches: Iterable[Sequence[Example]], schedule: Callable[[int], float], bar: tqdm,
         prompt_weight: Callable[[int], float] = lambda step: 0.0, first: int = 0, save: Callable[[int, int], None] = lambda step, tokens: None,
