@@ -4,15 +4,22 @@ from functools import partial
 
 import pytest
 import torch
-from tqdm import tqdm
 
-from minisi.families import FAMILIES
-from minisi.model import GPT
-from minisi.optim import build, schedule
-from minisi.runtime import dice
-from minisi.tasks import draw
-from minisi.tokenizer import VOCABULARY, Codec
-from minisi.trainer import cut, encode, fit
+from minisi.model.gpt import GPT
+from minisi.model.optim import build, schedule
+from minisi.model.tokenizer import Codec
+from minisi.model.trainer import encode, fit
+from minisi.run.config import Config
+from minisi.run.runtime import chunks, dice
+from minisi.tasks.families import vocabulary_words
+from minisi.tasks.problems import draw
+
+
+class Quiet:
+    """Takes the place of a progress bar, and shows nothing."""
+
+    def advance(self, worth, **figures):
+        pass
 
 
 @pytest.fixture(scope="session")
@@ -22,37 +29,38 @@ def device():
 
 @pytest.fixture(scope="session")
 def codec():
-    return Codec()
+    return Codec(vocabulary_words())
 
 
-def make_model(device, n_layer=2, n_embd=32, n_head=2, n_hidden=40, seed=0, busy=True):
+def make_model(device, codec, n_layer=2, n_embd=32, n_head=2, n_hidden=40, seed=0, busy=True):
     """A tiny GPT; a busy one has random output projections too, so that every weight has a say."""
-    model = GPT(len(VOCABULARY), n_layer, n_embd, n_head, n_hidden, torch.Generator().manual_seed(seed))
-    if busy:
-        for name, weight in model.named_parameters():
-            if name.endswith("_out.weight"):
-                torch.nn.init.normal_(weight, std=0.3, generator=torch.Generator().manual_seed(seed + 1))
+    config = Config(n_layer=n_layer, n_embd=n_embd, n_head=n_head, n_hidden=n_hidden, seed=seed)
+    model = GPT(config, len(codec.vocabulary))
+    generator = torch.Generator().manual_seed(seed + 1)
+    for name, weight in model.named_parameters():
+        if busy and name.endswith("_out.weight"):
+            torch.nn.init.normal_(weight, std=0.3, generator=generator)
     return model.to(device)
 
 
 @pytest.fixture
-def tiny(device):
-    return partial(make_model, device)
+def tiny(device, codec):
+    return partial(make_model, device, codec)
 
 
 @pytest.fixture(scope="session")
 def trained(device, codec):
-    """A tiny model that has seen enough to write steps, a bar, an answer and an end, right or wrong."""
+    """A tiny model that has seen enough to write steps, a bar, an answer and an end."""
     rng = dice(0, "fixture")
-    problems = [draw(rng, "train", family, 1 + i % 2) for i in range(100) for family in FAMILIES if family in ("add", "sub", "logic", "chain")]
-    batches = cut(encode(codec, [(p.prompt, p.target) for p in problems]), 8)
-    model = make_model(device, busy=False)
-    fit(model, build(model, model.blocks, 1e-2), batches, partial(schedule, steps=len(batches)), tqdm(disable=True))
+    families = ("add", "sub", "logic", "chain")
+    problems = [draw(rng, "train", f, 1 + i % 2) for i in range(100) for f in families]
+    batches = chunks(encode(codec, [(p.prompt, p.target) for p in problems]), 8)
+    model = make_model(device, codec, busy=False)
+    steps = len(batches)
+    rates = [schedule(step, steps) for step in range(steps)]
+    for _ in fit(model, build(model, model.blocks, 1e-2), batches, rates, [0.0] * steps):
+        pass
     return model.eval().requires_grad_(False)
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "faults: the slow part of test_faults.py, which runs with -m faults")
 
 
 def pytest_collection_modifyitems(config, items):
