@@ -1,0 +1,209 @@
+"""Where a run goes on.  A folder, of a base or of a run, holds states that count once committed.
+
+    runs/loop/  model-5.pt manifest-5.json    after round 5; those of two rounds before are kept too
+                metrics.jsonl answers.jsonl memory.jsonl    logs; a manifest says how long they were
+                config.json env.json report.md curve.png    for people: no program depends on them
+
+A state is a file of tensors and a manifest with checksums, whose rename makes it count.  Nothing
+that is read is executed: manifests and logs are JSON, tensors are loaded with `weights_only`.
+"""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from .config import BASE_SETTINGS, RUN_SETTINGS
+from .files import sha256, sync, write
+from .runtime import UserError
+
+FORMAT = 2  # of a folder; raised when its meaning changes
+KEPT = 3  # states of a folder: the newest, and two should that be damaged
+LOGS = ("answers.jsonl", "memory.jsonl", "metrics.jsonl")
+
+
+class State(NamedTuple):
+    """A state of a base or run, with its tensors on the CPU."""
+
+    number: int  # a round, or a step of pretraining
+    facts: dict[str, Any]  # what the manifest says: `config`, and more
+    tensors: dict[str, Any]
+
+
+def write_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    """Write tensors by name, or nested as in an optimiser's state."""
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    write(path, buffer.getvalue())
+
+
+def manifest_path(folder: Path, number: int) -> Path:
+    """Where the manifest of a state is."""
+    return folder / f"manifest-{number}.json"
+
+
+def model_path(folder: Path, number: int) -> Path:
+    """Where the tensors of a state are."""
+    return folder / f"model-{number}.pt"
+
+
+def numbers(folder: Path) -> list[int]:
+    """The numbers of the states in a folder, newest first."""
+    found = [path.stem.removeprefix("manifest-") for path in folder.glob("manifest-*.json")]
+    return sorted((int(number) for number in found if number.isdecimal()), reverse=True)
+
+
+def commit(folder: Path, number: int, tensors: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Make this the newest state of the folder, with the logs as they are now.
+
+    Raises FloatingPointError, and writes nothing, where a weight of `tensors["model"]` is not
+    finite.  `facts["vocabulary"]` is a checksum that `read_state` compares.
+    """
+    if not all(weight.isfinite().all() for weight in tensors["model"].values()):
+        raise FloatingPointError("a weight is not finite")
+    write_tensors(model_path(folder, number), tensors)
+    logs = [folder / name for name in LOGS if (folder / name).exists()]
+    for log in logs:
+        sync(log)
+    files = {}
+    for path in (model_path(folder, number), *logs):
+        files[path.name] = [path.stat().st_size, sha256(path.read_bytes())]
+    text = json.dumps({"format": FORMAT, "number": number, "files": files, **facts})
+
+    # Before the rename that counts, so that a crash in between leaves nothing to clear away.
+    older = [old for old in numbers(folder) if old != number]
+    for old in older[KEPT - 1 :]:
+        model_path(folder, old).unlink(missing_ok=True)
+        manifest_path(folder, old).unlink()
+    write(manifest_path(folder, number), f"{text}\n{sha256(text)}\n")
+
+
+def read_manifest(folder: Path, number: int) -> dict[str, Any]:
+    """What a manifest says, without its files being looked at; ValueError where it is damaged."""
+    path = manifest_path(folder, number)
+    text, checksum = path.read_text().removesuffix("\n").split("\n")
+    facts = json.loads(text)
+    if sha256(text) != checksum or facts["number"] != number:
+        raise ValueError(f"{path.name} is damaged")
+    return facts
+
+
+def check_state(folder: Path, number: int, vocabulary: str) -> State:
+    """A state whose files are what its manifest says; ValueError says what is wrong with it."""
+    facts = read_manifest(folder, number)
+    if facts["format"] != FORMAT or vocabulary not in ("", facts["vocabulary"]):
+        raise ValueError("another version of minisi, or other families of questions, made it")
+    for name, (size, checksum) in facts["files"].items():
+        content = (folder / name).read_bytes()
+        if sha256(content[:size] if name in LOGS else content) != checksum:
+            raise ValueError(f"{name} is damaged or cut")
+    path = model_path(folder, number)
+    return State(number, facts, torch.load(path, map_location="cpu", weights_only=True))
+
+
+def read_state(folder: Path, vocabulary: str = "") -> State | None:
+    """The newest state that is whole and of this vocabulary (a checksum; empty: of any).
+
+    None where there was never a state; UserError where none can be read.  A warning names each
+    that is passed over.
+    """
+    found = numbers(folder)
+    for number in found:
+        try:
+            return check_state(folder, number, vocabulary)
+        except Exception as error:  # torch.load and json raise nearly anything
+            path = manifest_path(folder, number)
+            print(f"warning: {path} does not count: {error}", file=sys.stderr)
+    if found:
+        raise UserError(
+            f"no state in {folder} can be read, for the reasons above: restore its files,"
+            f" or delete {folder} if they are lost"
+        )
+    return None
+
+
+def made_with(folder: Path) -> dict[str, Any]:
+    """The settings of the base in a folder, as far as its newest manifest can be read."""
+    for number in numbers(folder):
+        try:
+            config = read_manifest(folder, number)["config"]
+            return {name: config[name] for name in BASE_SETTINGS}
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return {}
+
+
+def check_settings(
+    folder: Path,
+    state: State | None,
+    wanted: dict[str, Any],
+    names: Sequence[str] = BASE_SETTINGS,
+    kind: str = "base",
+) -> None:
+    """Raise UserError where a folder's state was made with other settings than the `wanted`.
+
+    The same where a `run` is found for a `base`, or a base for a run, or logs without a state.
+    """
+    if state is None:
+        log = folder / "metrics.jsonl"
+        rows = log.read_bytes().count(b"\n") if log.exists() else 0
+        if rows > 1 or (folder / "model.pt").exists():
+            raise UserError(
+                f"{folder} holds files of another version, or without manifest: name another folder"
+            )
+        return
+    found = "run" if "corrections" in state.facts else "base"
+    if found != kind:
+        raise UserError(f"{folder} holds a {found}: name another folder")
+    made = {name: state.facts["config"].get(name) for name in names}
+    clash = [
+        f"{name} {value}, not {wanted[name]}"
+        for name, value in made.items()
+        if wanted.get(name, value) != value
+    ]
+    if clash:
+        raise UserError(
+            f"{folder} was made with {'; '.join(clash)}: leave that option out,"
+            " or name another folder"
+        )
+
+
+def check_run(
+    folder: Path, state: State | None, wanted: dict[str, Any], more: Sequence[str] = ()
+) -> None:
+    """`check_settings` for a run."""
+    check_settings(folder, state, wanted, [*RUN_SETTINGS, *more], "run")
+
+
+def cut_logs(folder: Path, state: State | None) -> None:
+    """Take back what was logged after a state; without one, all."""
+    for name in LOGS:
+        log = folder / name
+        size = state.facts["files"].get(name, [0])[0] if state else 0
+        if log.exists() and log.stat().st_size > size:
+            os.truncate(log, size)
+
+
+def lock(folder: Path) -> Any:
+    """The folder, made if it is missing, for this process alone; keep what is returned.
+
+    The lock goes with the process, however that ends (flock(2)).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("w")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows
+        pass
+    except BlockingIOError:
+        raise UserError(
+            f"another run is at work in {folder}: wait for it, or choose another folder"
+        ) from None
+    return file

@@ -1,0 +1,71 @@
+"""Files that are whole or not there: the one place that writes to a disk."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .runtime import UserError
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file through a temporary one beside it.
+
+    `path` never holds half of it, not even after a power cut.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        sync(part)
+        part.replace(path)
+        sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that a person can read."""
+    write(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL log; none where there is no file.
+
+    A last row without its line end was torn by a crash: it is taken away.  UserError names a row
+    that is damaged.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        os.truncate(path, len(whole))
+    rows = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            rows.append(dict(**json.loads(line)))
+        except (ValueError, TypeError):
+            raise UserError(f"{path} line {number} is damaged: restore the file") from None
+    return rows
+
+
+def append_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Add rows to a JSONL log.
+
+    They are written one by one: a crash tears the last of them at most.
+    """
+    with path.open("a", buffering=1) as file:
+        for row in rows:
+            file.write(json.dumps(row) + "\n")
+
+
+def sha256(content: bytes | str) -> str:
+    """A checksum that no flipped bit survives."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()

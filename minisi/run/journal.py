@@ -1,0 +1,56 @@
+"""The folder of a run while it runs: its settings, its logs, and where it goes on."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import checkpoint
+from .config import Config
+from .files import append_rows, read_rows, sha256
+from .runtime import UserError
+
+Row = dict[str, Any]
+
+
+class Journal:
+    """A run's folder, which this process has locked."""
+
+    def __init__(self, config: Config, vocabulary: str) -> None:
+        """Read where the run stopped, if it was begun.
+
+        UserError where that was with other settings, another test set, or is damaged beyond use.
+        """
+        self.folder = Path(config.out)
+        self.facts = {
+            "vocabulary": vocabulary,
+            "config": asdict(config),
+            "test": sha256(Path(config.test).read_bytes()),
+        }
+        self.state = checkpoint.read_state(self.folder, vocabulary)
+        checkpoint.check_run(self.folder, self.state, asdict(config))
+        if self.state and self.state.facts["test"] != self.facts["test"]:
+            raise UserError(
+                f"{config.test} is not the test set that the run in {self.folder} began with:"
+                " restore it, or choose another --out"
+            )
+        checkpoint.cut_logs(self.folder, self.state)
+        self.rows = read_rows(self.folder / "metrics.jsonl")
+
+    def is_finished(self) -> bool:
+        """Whether all rounds were played and reported."""
+        played = len(self.rows) > self.facts["config"]["rounds"]
+        return played and (self.folder / "report.md").exists()
+
+    def answers(self) -> list[bool]:
+        """Which test questions were answered right in the last round; none before the first."""
+        rows = read_rows(self.folder / "answers.jsonl")
+        return [digit == "1" for digit in rows[-1]["right"]] if rows else []
+
+    def commit(self, row: Row, right: list[bool], weights: Row, facts: Row) -> None:
+        """Make a round count: log its figures and test answers, save the weights."""
+        digits = "".join(str(int(ok)) for ok in right)
+        round = row["round"]
+        append_rows(self.folder / "answers.jsonl", [{"round": round, "right": digits}])
+        append_rows(self.folder / "metrics.jsonl", [row])
+        checkpoint.commit(self.folder, round, {"model": weights}, {**self.facts, **facts})
+        self.rows.append(row)

@@ -1,0 +1,123 @@
+"""The machine and the dice: which device and why, seeds that don't depend on each other."""
+
+import hashlib
+import os
+import platform
+import random
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # loading it takes seconds, which --help should not
+    import torch
+
+
+class UserError(Exception):
+    """Something the user can mend: one sentence with the remedy, shown without a traceback."""
+
+
+def seed_for(seed: int, purpose: str, round: int = 0) -> int:
+    """A seed in [0, 2**63) for one use of randomness.
+
+    Neither rounds nor neighbouring seeds share a stream.
+    """
+    key = f"{seed}/{purpose}/{round}".encode()
+    digest = hashlib.blake2b(key, digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def dice(seed: int, purpose: str, round: int = 0) -> random.Random:
+    """Python's generator for one use of randomness."""
+    return random.Random(seed_for(seed, purpose, round))
+
+
+def torch_dice(
+    device: "str | torch.device", seed: int, purpose: str, round: int = 0
+) -> "torch.Generator":
+    """Torch's generator for one use of randomness, on `device`."""
+    import torch
+
+    return torch.Generator(device).manual_seed(seed_for(seed, purpose, round))
+
+
+def chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """The items in order, `size` at a time."""
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def pick_device(asked: str) -> tuple[str, str]:
+    """(device, why) for `auto`, `cpu` or `cuda`; UserError where cuda is asked for and missing."""
+    import torch
+
+    # Small gradients reach numbers below 1e-38, which take a processor a hundred times as long.
+    torch.set_flush_denormal(True)
+    has_gpu = torch.cuda.is_available()
+    if asked == "cuda" and not has_gpu:
+        raise UserError("--device cuda was asked for but torch sees no GPU: use --device cpu")
+    if asked != "cpu" and has_gpu:
+        return "cuda", torch.cuda.get_device_name()
+    threads = f"{torch.get_num_threads()} threads"
+    return "cpu", threads if asked == "cpu" else f"{threads}, torch sees no GPU"
+
+
+def environment(device: str, why: str) -> dict[str, Any]:
+    """What a reader needs to judge a time: versions, processor, threads, device."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "why": why,
+    }
+
+
+def peak_memory() -> int:
+    """The most memory this process has held so far, in MiB; 0 where the system doesn't tell."""
+    if sys.platform == "win32":
+        return 0
+    from resource import RUSAGE_SELF, getrusage
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return getrusage(RUSAGE_SELF).ru_maxrss // unit
+
+
+def stop(number: int, frame: Any) -> None:
+    """What the first SIGINT or SIGTERM does; later ones are ignored."""
+    for other in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(other, lambda number, frame: None)
+    raise KeyboardInterrupt(128 + number)
+
+
+def cli(main: Callable[[], None]) -> None:
+    """Run a program's `main` and exit: 0 finished, 1 failed, 130 interrupted, 143 terminated.
+
+    argparse has exited with 2 before, where the command line made no sense.
+    """
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        what = f"cannot use{where}: {error.strerror or error}"
+        sys.exit(f"error: {what}; check the path, its rights and the free space")
+    except KeyboardInterrupt as signalled:
+        code = next(iter(signalled.args), 130)
+        ended = "terminated" if code == 143 else "interrupted"
+        command = shlex.join(["python", *sys.argv])
+        print(
+            f"{ended}: what is finished is saved, and the same command goes on from there:"
+            f" {command}",
+            file=sys.stderr,
+        )
+        sys.exit(code)

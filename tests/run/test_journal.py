@@ -1,0 +1,213 @@
+"""The journal of a run: what it commits, where it goes on, and what it refuses."""
+
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from minisi.run.checkpoint import commit, lock
+from minisi.run.config import Config
+from minisi.run.files import append_rows, write
+from minisi.run.journal import Journal
+from minisi.run.runtime import UserError
+
+WORDS = "a checksum"  # of the vocabulary
+RIGHT = [[True, False, False], [True, False, True], [False, True, True]]  # answers by round
+TEST_SET = '{"question": "1+1"}\n'
+
+
+@pytest.fixture
+def config(tmp_path):
+    """The settings of a run of three rounds, round 0 among them."""
+    test = tmp_path / "test.jsonl"
+    test.write_text(TEST_SET)
+    return Config(out=f"{tmp_path}/run", base=f"{tmp_path}/base", test=str(test), rounds=2)
+
+
+@contextmanager
+def opened(config, words=WORDS):
+    """The journal, in a folder that is locked for it."""
+    with lock(Path(config.out)):
+        yield Journal(config, words)
+
+
+def play(config, *rounds):
+    """Open the journal and commit these rounds."""
+    with opened(config) as journal:
+        for round in rounds:
+            weights = {"w": torch.full((2,), float(round))}
+            facts = {"corrections": 10 * round}
+            journal.commit({"round": round, "x": 0.5}, RIGHT[round], weights, facts)
+
+
+def played(journal):
+    """The rounds that a journal has rows of."""
+    return [row["round"] for row in journal.rows]
+
+
+def contents(config):
+    """All files of the run, by name, with their bytes."""
+    return {path.name: path.read_bytes() for path in Path(config.out).iterdir()}
+
+
+# Going on.
+
+
+def test_a_new_run_has_a_folder_and_nothing_in_its_past(config):
+    with opened(config) as journal:
+        assert journal.folder == Path(config.out)
+        assert journal.folder.is_dir()
+        assert journal.state is None
+        assert journal.rows == []
+        assert journal.answers() == []
+
+
+def test_a_round_that_was_committed_is_there_at_once(config):
+    with opened(config) as journal:
+        row = {"round": 0, "x": 0.5}
+        journal.commit(row, RIGHT[0], {"w": torch.ones(2)}, {"corrections": 0})
+        assert journal.rows == [row]
+        assert journal.answers() == RIGHT[0]
+
+
+def test_a_run_goes_on_where_it_was_stopped(config):
+    play(config, 0, 1)
+    with opened(config) as journal:
+        assert journal.rows == [{"round": 0, "x": 0.5}, {"round": 1, "x": 0.5}]
+        assert journal.answers() == RIGHT[1]
+        assert journal.state.number == 1
+        assert journal.state.facts["corrections"] == 10
+        assert journal.state.facts["config"] == asdict(config)
+        assert journal.state.tensors["model"]["w"].tolist() == [1, 1]
+    play(config, 2)
+    with opened(config) as journal:
+        assert played(journal) == [0, 1, 2]
+        assert journal.answers() == RIGHT[2]
+
+
+def test_a_run_that_was_stopped_in_between_leaves_what_one_without_a_stop_leaves(config, tmp_path):
+    play(config, 0, 1, 2)
+    undisturbed = contents(config)
+    Path(config.out).rename(tmp_path / "elsewhere")
+    play(config, 0)
+    play(config, 1)
+    play(config, 2)
+    assert contents(config) == undisturbed
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "answers.jsonl", "memory.jsonl"])
+def test_what_was_logged_and_not_committed_is_taken_back(name, config):
+    play(config, 0, 1)
+    before = contents(config)
+    append_rows(Path(config.out) / name, [{"round": 2, "right": "111"}])
+    with opened(config) as journal:
+        assert played(journal) == [0, 1]
+        assert journal.answers() == RIGHT[1]
+    after = contents(config)
+    assert after.pop(name) == before.pop(name, b"")
+    assert after == before
+
+
+def test_a_round_with_a_weight_that_is_not_finite_does_not_count(config):
+    play(config, 0, 1)
+    with opened(config) as journal:
+        weights = {"w": torch.tensor([1.0, torch.nan])}
+        with pytest.raises(FloatingPointError):
+            journal.commit({"round": 2}, RIGHT[2], weights, {"corrections": 20})
+        assert played(journal) == [0, 1]
+    with opened(config) as journal:
+        assert played(journal) == [0, 1]
+        assert journal.answers() == RIGHT[1]
+
+
+def test_a_run_whose_last_state_is_damaged_goes_on_from_the_one_before(config, capsys):
+    play(config, 0, 1, 2)
+    write(Path(config.out) / "model-2.pt", b"damaged")
+    with opened(config) as journal:
+        assert played(journal) == [0, 1]
+        assert journal.answers() == RIGHT[1]
+        assert journal.state.tensors["model"]["w"].tolist() == [1, 1]
+    assert "model-2.pt" in capsys.readouterr().err
+
+
+def test_a_run_is_finished_when_all_rounds_were_played_and_reported(config):
+    report = Path(config.out) / "report.md"
+    with opened(config) as journal:
+        assert not journal.is_finished()
+    play(config, 0, 1)
+    write(report, "a report of fewer rounds")
+    with opened(config) as journal:
+        assert not journal.is_finished()
+    report.unlink()
+    play(config, 2)
+    with opened(config) as journal:
+        assert not journal.is_finished()
+        write(report, "a report")
+        assert journal.is_finished()
+
+
+def test_a_finished_run_may_get_more_rounds_on_another_device(config):
+    play(config, 0, 1, 2)
+    write(Path(config.out) / "report.md", "a report")
+    with opened(replace(config, rounds=3, device="cpu", base="elsewhere", show=0)) as journal:
+        assert not journal.is_finished()
+        assert played(journal) == [0, 1, 2]
+
+
+# What is refused.
+
+
+def assert_refused(config, match, words=WORDS):
+    """The journal does not open, changes nothing, and keeps nobody out."""
+    before = contents(config)
+    with pytest.raises(UserError, match=match), opened(config, words):
+        pass
+    assert contents(config) == before
+
+
+@pytest.mark.parametrize("content", [TEST_SET + TEST_SET, TEST_SET.replace("1", "2"), ""])
+def test_another_test_set_under_the_same_name_is_refused(content, config):
+    play(config, 0)
+    Path(config.test).write_text(content)
+    assert_refused(config, "is not the test set that the run in .* began with: restore it")
+
+    Path(config.test).write_text(TEST_SET)
+    play(config, 1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"lr": 0.5}, "lr 0.0025, not 0.5"),
+        ({"arm": "random", "seed": 7}, "seed 1, not 7; arm failure, not random"),
+        ({"n_embd": 64}, "n_embd 128, not 64"),
+        ({"base_steps": 9}, "base_steps 1500, not 9"),
+    ],
+    ids=str,
+)
+def test_other_settings_are_refused_by_their_names(changed, match, config):
+    play(config, 0)
+    assert_refused(replace(config, **changed), match)
+    play(config, 1)
+
+
+def test_a_run_of_another_vocabulary_is_refused(config, capsys):
+    play(config, 0)
+    assert_refused(config, "no state in .* can be read", words="another checksum")
+    assert "other families of questions" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_base_is_refused(config):
+    folder = Path(config.out)
+    folder.mkdir()
+    write(folder / "lock", "")
+    commit(folder, 5, {"model": {}}, {"vocabulary": WORDS, "config": asdict(config)})
+    assert_refused(config, "holds a base: name another folder")
+
+
+def test_a_run_is_open_to_one_at_a_time(config):
+    with opened(config):
+        assert_refused(config, "another run is at work")
+    play(config, 0)
