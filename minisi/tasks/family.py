@@ -1,0 +1,44 @@
+"""What a family of questions is.  `arithmetic.py` has the first three."""
+
+from collections.abc import Generator
+from random import Random
+
+# A way through a question's parts: yields easier questions, is sent (steps, answer) of each, and
+# returns the whole `steps|answer`.  ValueError or LookupError say that a reply does not fit.
+Way = Generator[str, tuple[str, str], str | None]
+
+
+class Family:
+    """A kind of question and the tutor program that solves it.
+
+    Each step of a solution needs only what stands nearby, and the answer is read off the steps.
+    """
+
+    pattern: str  # what its questions look like: a regular expression
+    words: str = ""  # that its questions use, for the tokenizer
+
+    def ask(self, rng: Random, level: int) -> str:
+        """A new question; levels are 1, 2, 3, ... without an upper end."""
+        raise NotImplementedError
+
+    def solve(self, question: str) -> tuple[str, str]:
+        """(steps, answer), from the question's text alone, so that a typed question will do.
+
+        Raises UserError where it can't be solved.
+        """
+        raise NotImplementedError
+
+    def canonical(self, question: str) -> str:
+        """One text for all questions that are the same problem; it decides the split."""
+        return question
+
+    def parts(self, question: str, rng: Random) -> Way:
+        """How the question is taken apart; a family may have no way to do so, as here.
+
+        What a model can do in parts it can learn to do at once: least-to-most prompting (Zhou et
+        al. 2022, section 2) makes the labels, training on them is the distillation of Christiano
+        et al. (2018).  Text is cut and joined, no more: every sum, order and bit is the model's
+        own.  Cuts and padding are drawn, so that different ways check each other.
+        """
+        yield from ()
+        return None

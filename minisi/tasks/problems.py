@@ -1,0 +1,101 @@
+"""Problems: drawn from a family, put in a split, solved by the tutor program, and checked."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+
+from ..run.runtime import UserError
+from .families import FAMILIES, family_of
+
+BAR = "|"  # ends the question, and ends the steps
+SPLITS = ("test", "dev", "train", "train", "train")  # a fifth of all problems each
+PATIENCE = 10_000  # draws after which a family is taken to have no more problems
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question; the tutor program works it out when asked for, and not before."""
+
+    family: str
+    level: int  # 0 for a question that a person typed
+    question: str
+
+    @property
+    def steps(self) -> str:
+        """The worked solution up to the answer."""
+        return FAMILIES[self.family].solve(self.question)[0]
+
+    @property
+    def answer(self) -> str:
+        """The key."""
+        return FAMILIES[self.family].solve(self.question)[1]
+
+    @property
+    def target(self) -> str:
+        """What the model should write; the end-of-text token follows it."""
+        return BAR.join(FAMILIES[self.family].solve(self.question))
+
+    @property
+    def prompt(self) -> str:
+        """What the model reads."""
+        return prompt_of(self.question)
+
+
+def prompt_of(question: str) -> str:
+    """The text before the model's own, for training and asking alike."""
+    return question + BAR
+
+
+def solve(question: str, family: str = "", level: int = 0) -> Problem:
+    """A problem of any question that some family can solve; UserError where none can."""
+    problem = Problem(family or family_of(question), level, question)
+    FAMILIES[problem.family].solve(question)
+    return problem
+
+
+def parse(text: str) -> tuple[str, str] | None:
+    """(steps, answer) of a completion `steps|answer`; None for anything else."""
+    steps, _, said = text.partition(BAR)
+    return (steps, said) if steps and said and BAR not in said else None
+
+
+def check(answer: str, text: str) -> str:
+    """`right` or `wrong` for `steps|answer`, by its final answer alone; else `unparsable`."""
+    parsed = parse(text)
+    if parsed is None:
+        return "unparsable"
+    return "right" if parsed[1] == answer else "wrong"
+
+
+def identity(question: str, family: str = "") -> str:
+    """16 hex digits that are the same for all wordings of one problem.
+
+    Operands swapped, facts or list shuffled, people renamed: it is one problem.
+    """
+    canonical = FAMILIES[family or family_of(question)].canonical(question)
+    return hashlib.blake2b(canonical.encode(), digest_size=8, key=b"minisi split").hexdigest()
+
+
+def split_of(question: str, family: str = "") -> str:
+    """`train` (60 % of all problems), `dev` or `test` (20 %): the problem's own, of no seed."""
+    return SPLITS[int(identity(question, family), 16) % len(SPLITS)]
+
+
+def draw(rng: Random, split: str, family: str, level: int) -> Problem:
+    """A fresh problem of the split; UserError where the family seems to have none."""
+    for _ in range(PATIENCE):
+        question = FAMILIES[family].ask(rng, level)
+        if split_of(question, family) == split:
+            return Problem(family, level, question)
+    raise UserError(f"{family} has no problem of the {split} split at level {level}")
+
+
+def balanced(
+    rng: Random, split: str, levels: int, count: int, families: Iterable[str] = FAMILIES
+) -> list[Problem]:
+    """`count` fresh problems of the split, shuffled, even over families and levels to `levels`."""
+    cells = [(family, level) for level in range(1, levels + 1) for family in families]
+    problems = [draw(rng, split, *cells[i % len(cells)]) for i in range(count)]
+    rng.shuffle(problems)
+    return problems

@@ -1,0 +1,97 @@
+"""Lists to sort and chains of facts to follow."""
+
+import string
+from itertools import pairwise
+from random import Random
+
+from ..run.runtime import UserError
+from .family import Family, Way
+
+
+class Sort(Family):
+    """`sort 5 2 8 3`."""
+
+    pattern = r"sort( \d+)+"
+    words = "sort"
+
+    def ask(self, rng: Random, level: int) -> str:
+        """level + 3 digits."""
+        return "sort " + " ".join(str(rng.randrange(10)) for _ in range(level + 3))
+
+    def solve(self, question: str) -> tuple[str, str]:
+        """Insert them one by one into a sorted list: `5,2 5,2 5 8`."""
+        numbers = question.split()[1:]
+        ends = range(1, len(numbers) + 1)
+        lists = [" ".join(sorted(numbers[:end], key=int)) for end in ends]
+        return ",".join(lists[:-1] or lists), lists[-1]
+
+    def canonical(self, question: str) -> str:
+        """The order of the list doesn't matter."""
+        return " ".join(sorted(question.split()))
+
+    def parts(self, question: str, rng: Random) -> Way:
+        """`sort 5 2 8 3 9 4 7`: all but the last; then that among each half of the others."""
+        *first, last = question.split(" ")[1:]
+        steps, done = yield " ".join(["sort", *first])
+        numbers = done.split(" ")
+        low = numbers[: (len(numbers) + 1) // 2]
+        high = numbers[len(numbers) // 2 :]
+        _, lower = yield " ".join(["sort", *rng.sample([*low, last], len(low) + 1)])
+        _, upper = yield " ".join(["sort", *rng.sample([*high, last], len(high) + 1)])
+
+        if lower.split(" ") == [*low, last]:
+            whole = [*numbers[: -len(high)], upper]
+        elif upper.split(" ") == [last, *high]:
+            whole = [lower, *numbers[len(low) :]]
+        else:
+            raise ValueError("the last number is neither below the upper half nor above the lower")
+        return f"{steps},{done}|{' '.join(whole)}"
+
+
+class Chain(Family):
+    """`c>f,a>c,f>b from a 3`: shuffled facts; follow the path for so many hops."""
+
+    pattern = r"[a-z]>[a-z](?:,[a-z]>[a-z])* from [a-z] [1-9]\d?"
+    words = "from"
+
+    def ask(self, rng: Random, level: int) -> str:
+        """level + 1 hops, and one more fact beyond or beside the path, which leads astray."""
+        hops = min(level + 1, 23)  # more than that, and the alphabet is used up
+        letters = string.ascii_lowercase[: max(10, hops + 3)]
+        path = rng.sample(letters, hops + 3)
+        facts = [f"{a}>{b}" for a, b in pairwise(path)]
+        del facts[hops + rng.randrange(2)]  # cut at the last hop or beyond it
+        rng.shuffle(facts)
+        return f"{','.join(facts)} from {path[0]} {hops}"
+
+    def solve(self, question: str) -> tuple[str, str]:
+        """The facts in the order of the path: `a>c,c>f,f>b`."""
+        facts, _, at, hops = question.split(" ")
+        arrows = dict(fact.split(">") for fact in facts.split(","))
+        if len(arrows) <= facts.count(","):
+            raise UserError("two facts start from the same letter: leave one of them out")
+        steps = []
+        for _ in range(int(hops)):
+            if at not in arrows:
+                raise UserError(f"no fact leads on from {at!r}: ask for fewer hops or add one")
+            steps.append(f"{at}>{arrows[at]}")
+            at = arrows[at]
+        return ",".join(steps), at
+
+    def canonical(self, question: str) -> str:
+        """The order of the facts doesn't matter."""
+        facts, query = question.split(" ", 1)
+        return f"{','.join(sorted(facts.split(',')))} {query}"
+
+    def parts(self, question: str, rng: Random) -> Way:
+        """`c>f,a>c,f>b,b>e from a 4`: some hops, then the others by the facts that are left."""
+        facts, _, start, hops = question.split(" ")
+        known = facts.split(",")
+        k = (int(hops) + rng.randrange(2)) // 2
+        steps, at = yield f"{','.join(rng.sample(known, len(known)))} from {start} {k}"
+        first = steps.split(",")
+        left = [fact for fact in known if fact not in first]
+        more, answer = yield f"{','.join(left)} from {at} {int(hops) - k}"
+        if not {*first, *more.split(",")} <= {*known}:
+            raise ValueError("a step is no fact of the question")
+        return f"{steps},{more}|{answer}"

@@ -1,0 +1,70 @@
+"""Word problems in plain English words."""
+
+import re
+from random import Random
+
+from ..run.runtime import UserError
+from .arithmetic import equation
+from .family import Family, Way
+
+PEOPLE = "tom ann ben eva sam mia leo zoe max ida kim jon"
+OBJECTS = "apples books coins cards shells pens cups stones nuts eggs stamps maps"
+GAINING = "buys finds wins picks makes earns bakes gets"
+LOSING = "loses sells drops spends returns eats lends gives"
+NAMES, THINGS, GAINS, LOSSES = map(str.split, (PEOPLE, OBJECTS, GAINING, LOSING))
+WHOM = {"gets": " from ", "gives": " to "}
+
+
+class Story(Family):
+    """`ann has 19 pens, gives 6 to eva, buys 4: how many?`: one sum or difference an event."""
+
+    pattern = r"[a-z]+ has \d+ [a-z]+(?:, [a-z]+ \d+(?: (?:to|from) [a-z]+)?)*: how many\?"
+    words = f"{PEOPLE} {OBJECTS} {GAINING} {LOSING} has from to how many"
+
+    def ask(self, rng: Random, level: int) -> str:
+        """`level` events, with numbers from 0 to 19."""
+        name = rng.choice(NAMES)
+        have = rng.randint(2, 19)
+        text = f"{name} has {have} {rng.choice(THINGS)}"
+        for _ in range(level):
+            n = rng.randint(1, 9)
+            gains = GAINS if have + n < 20 else []
+            losses = LOSSES if have >= n else []
+            verb = rng.choice(gains + losses)
+            have += n if verb in GAINS else -n
+            text += f", {verb} {n}"
+            if verb in WHOM:
+                text += WHOM[verb] + rng.choice([other for other in NAMES if other != name])
+        return f"{text}: how many?"
+
+    def solve(self, question: str) -> tuple[str, str]:
+        """`19-6=13,13+4=17`."""
+        start, *events = question.split(":")[0].split(", ")
+        total = start.split()[2]
+        steps = []
+        for event in events:
+            verb, n = event.split()[:2]
+            if verb not in GAINS + LOSSES:
+                known = ", ".join(GAINS + LOSSES)
+                raise UserError(f"{verb!r} is no verb of a story: take one of {known}")
+            step, total = equation(total, "+" if verb in GAINS else "-", n)
+            steps.append(step)
+        return ",".join(steps) or total, total
+
+    def canonical(self, question: str) -> str:
+        """Who it is about, and what, doesn't matter."""
+        seen: dict[str, str] = {}
+        known = "|".join(NAMES + THINGS)
+        return re.sub(
+            rf"\b({known})\b", lambda match: seen.setdefault(match[0], f"#{len(seen)}"), question
+        )
+
+    def parts(self, question: str, rng: Random) -> Way:
+        """Some events, then the others from the number that is left."""
+        head, *events = question.removesuffix(": how many?").split(", ")
+        name, has, _, things = head.split(" ")
+        k = rng.randrange(1, len(events))
+        steps, value = yield f"{', '.join([head, *events[:k]])}: how many?"
+        rest = ", ".join([f"{name} {has} {value} {things}", *events[k:]])
+        more, answer = yield f"{rest}: how many?"
+        return f"{steps},{more}|{answer}"

@@ -1,0 +1,174 @@
+"""Problems, their splits and draws, and the checker."""
+
+from collections import Counter
+from itertools import combinations
+from random import Random
+
+import pytest
+
+from minisi.run.runtime import UserError, dice
+from minisi.tasks.families import FAMILIES
+from minisi.tasks.family import Family
+from minisi.tasks.problems import (
+    Problem,
+    balanced,
+    check,
+    draw,
+    identity,
+    parse,
+    prompt_of,
+    solve,
+    split_of,
+)
+
+SPLITS = ["train", "dev", "test"]
+
+each_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.mark.parametrize("steps", ["7+6+0=13", "nonsense"])
+def test_the_right_answer_is_right_whatever_the_steps_are(steps):
+    assert check("13", f"{steps}|13") == "right"
+    assert parse(f"{steps}|13") == (steps, "13")
+
+
+@pytest.mark.parametrize("said", ["14", "013", " 13", "13 ", "1", "13,13"])
+def test_any_other_answer_is_wrong(said):
+    assert check("13", f"7+6+0=13|{said}") == "wrong"
+    assert parse(f"7+6+0=13|{said}") == ("7+6+0=13", said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["13", "", "|13", "7+6+0=13|", "|", "7+6+0=13|13|", "7+6+0=13||13", "7|6|13"],
+)
+def test_what_is_not_steps_and_an_answer_is_unparsable(text):
+    assert check("13", text) == "unparsable"
+    assert parse(text) is None
+
+
+@each_family
+def test_a_target_is_parsed_into_its_steps_and_answer(family):
+    p = draw(dice(1, "parse"), "train", family, 3)
+    assert parse(p.target) == (p.steps, p.answer) == FAMILIES[family].solve(p.question)
+
+
+def test_prompt_and_target_make_the_whole_text():
+    p = solve("347+586", level=2)
+    assert p.prompt == prompt_of("347+586") == "347+586|"
+    assert p.target == f"{p.steps}|{p.answer}"
+
+
+def test_problems_are_drawn_and_sorted_into_splits_without_being_solved(monkeypatch):
+    problems = balanced(dice(1, "lazy"), "train", 3, 48)
+    for family in FAMILIES.values():
+        monkeypatch.setattr(type(family), "solve", None)
+
+    assert balanced(dice(1, "lazy"), "train", 3, 48) == problems
+    assert {split_of(p.question) for p in problems} == {"train"}
+    assert all(p.prompt == p.question + "|" for p in problems)
+    for name in ("steps", "answer", "target"):
+        with pytest.raises(TypeError):
+            getattr(problems[0], name)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "3-4",
+        "(3-4)*2",
+        "(3+4",
+        "(1 and 2",
+        "a>b from a 2",
+        "a>b,a>c from a 1",
+        "ann has 3 pens, eyes 4: how many?",
+    ],
+)
+def test_what_cant_be_solved_is_refused_at_once(question):
+    with pytest.raises(UserError):
+        solve(question)
+
+
+@each_family
+def test_the_split_is_60_20_20(family):
+    rng = Random(family)
+    asked = [FAMILIES[family].ask(rng, 4) for _ in range(1500)]
+    questions = {identity(question): question for question in asked}
+    assert len(questions) > 1000
+
+    counts = Counter(split_of(question) for question in questions.values())
+    for split, share in {"train": 0.6, "dev": 0.2, "test": 0.2}.items():
+        assert abs(counts[split] / len(questions) - share) < 0.06
+
+
+def test_the_split_belongs_to_the_problem_not_to_its_wording():
+    rng = Random(0)
+    for _ in range(50):
+        a = rng.randrange(100)
+        b = rng.randrange(100)
+        assert split_of(f"{a}+{b}") == split_of(f"{b}+{a}")
+        assert split_of(f"sort {a} {b}") == split_of(f"sort {b} {a}")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_draws_keep_to_their_split_family_and_level(split):
+    for family in FAMILIES:
+        p = draw(dice(1, split), split, family, 2)
+        assert split_of(p.question) == split
+        assert (p.family, p.level) == (family, 2)
+        assert p == solve(p.question, family, 2)
+
+
+class Coin(Family):
+    """A family of one single problem, which is of one split."""
+
+    pattern = "toss"
+    words = "toss"
+
+    def ask(self, rng, level):
+        return "toss"
+
+
+@pytest.fixture
+def own_split(monkeypatch):
+    """The split of the family's only problem."""
+    monkeypatch.setitem(FAMILIES, "coin", Coin())
+    return split_of("toss", "coin")
+
+
+def test_a_family_of_one_problem_is_drawn_from_its_own_split(own_split):
+    assert draw(Random(0), own_split, "coin", 3) == Problem("coin", 3, "toss")
+
+
+def test_a_draw_ends_where_a_family_has_no_problem_of_the_split(own_split):
+    for split in {*SPLITS} - {own_split}:
+        message = f"^coin has no problem of the {split} split at level 3$"
+        with pytest.raises(UserError, match=message):
+            draw(Random(0), split, "coin", 3)
+
+
+@pytest.mark.parametrize(("levels", "count"), [(1, 8), (3, 48), (4, 100)])
+def test_a_balanced_draw_is_even_shuffled_and_of_one_split(levels, count):
+    drawn = balanced(dice(1, "test"), "dev", levels, count)
+    assert len(drawn) == count
+    assert {split_of(p.question) for p in drawn} == {"dev"}
+
+    cells = Counter((p.family, p.level) for p in drawn)
+    assert set(cells) == {(family, n + 1) for family in FAMILIES for n in range(levels)}
+    assert max(cells.values()) - min(cells.values()) <= 1
+
+    order = [p.level for p in drawn]
+    assert order != sorted(order) or levels == 1
+
+
+def test_neighbouring_seeds_and_rounds_draw_different_items():
+    draws = []
+    for seed, round in ((1, 1), (2, 1), (1, 2)):
+        drawn = balanced(dice(seed, "questions", round), "train", 4, 320)
+        draws.append({p.question for p in drawn if p.level > 2})
+    for a, b in combinations(draws, 2):
+        assert len(a & b) < 16
+
+
+def test_the_same_dice_draw_the_same_items():
+    assert balanced(dice(1, "x"), "train", 3, 48) == balanced(dice(1, "x"), "train", 3, 48)
