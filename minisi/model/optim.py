@@ -1,0 +1,75 @@
+"""The optimisers: Muon for the matrices inside the blocks, AdamW for all else, one schedule."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+def orthogonalise(G: Tensor, steps: int) -> Tensor:
+    """Newton-Schulz: push every singular value of a stack of matrices (N, m, n) towards 1.
+
+    The coefficients are those of Jordan et al. 2024, "Muon".
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = G.size(1) > G.size(2)
+    X = G.mT if tall else G  # the small side in front: its Gram matrix is the cheaper one
+    X = X / X.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    for _ in range(steps):
+        A = X @ X.mT
+        B = torch.baddbmm(A, A, A, beta=b, alpha=c)
+        X = torch.baddbmm(X, B, X, beta=a)
+    return X.mT if tall else X
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalised, in fp32, matrices of one shape as one stack.
+
+    The factor 0.2 sqrt(max(m, n)) makes a step as large as one of AdamW (Liu et al. 2025,
+    section 2.2), so that one rate serves both.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, ns_steps: int = 5
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "ns_steps": ns_steps})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """One step for every parameter that has a gradient."""
+        for group in self.param_groups:
+            shapes = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    shapes[p.shape].append(p)
+            for (m, n), params in shapes.items():
+                grads = torch.stack([p.grad for p in params])  # (N, m, n)
+                state = self.state[params[0]]  # of the whole stack
+                momentum = state.setdefault("momentum", torch.zeros_like(grads))
+                momentum.lerp_(grads, 1 - group["momentum"])
+                nesterov = grads.lerp_(momentum, group["momentum"])
+                update = orthogonalise(nesterov, group["ns_steps"])
+                size = group["lr"] * 0.2 * max(m, n) ** 0.5
+                torch._foreach_add_(params, update.unbind(), alpha=-size)
+
+
+def adamw(params: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
+    """AdamW with the moments that small batches want, without decay."""
+    return torch.optim.AdamW(params, lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+
+
+def build(model: nn.Module, blocks: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of `blocks`, AdamW for the rest of the model."""
+    matrices = list(blocks.parameters())
+    inside = {id(matrix) for matrix in matrices}
+    rest = [p for p in model.parameters() if id(p) not in inside]
+    return [Muon(matrices, lr=lr), adamw(rest, lr)]
+
+
+def schedule(step: int, steps: int, warmup: int = 20, decay: float = 0.4) -> float:
+    """Share of the peak rate at a step.
+
+    Linear warm-up, a plateau, linear decay to zero over the last `decay` of the steps.
+    """
+    return min(1.0, (step + 1) / warmup, (steps - step) / (decay * steps))

@@ -1,0 +1,193 @@
+"""Decoding in batches."""
+
+import math
+
+import pytest
+import torch
+
+from minisi.model.generate import generate
+from minisi.model.tokenizer import EOS
+from minisi.run.runtime import dice
+from minisi.tasks.problems import draw
+
+LIMIT = 60
+FAMILIES = ("add", "sub", "chain", "logic")
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    rng = dice(1, "prompts")
+    cells = [(level, family) for level in (2, 1, 4) for family in FAMILIES]
+    return [draw(rng, "dev", family, level).prompt for level, family in cells for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def together(trained, codec, prompts):
+    return generate(trained, codec, prompts, LIMIT)
+
+
+def seeded(device, seed=0):
+    return torch.Generator(device).manual_seed(seed)
+
+
+def lengths(completions):
+    return [len(completion.tokens) for completion in completions]
+
+
+def expected(model, ids):
+    """A full pass: log probabilities (T - 1, V) of what could stand at each place but the first."""
+    tokens = torch.tensor([ids], device=model.head.weight.device)
+    logits = model(tokens)[0, :-1].detach()
+    return logits.double().log_softmax(-1).cpu()
+
+
+def probabilities(logs, ids):
+    """Of each token, by the log probabilities of its place."""
+    column = torch.tensor(ids)[:, None]
+    return logs.exp().gather(1, column).squeeze(1).tolist()
+
+
+def full_passes(model, codec, prompts, completions):
+    """(completion, log probabilities of what could stand in it) for each."""
+    for start, completion in zip(codec.encode(prompts), completions, strict=True):
+        logs = expected(model, start + completion.tokens)
+        yield completion, logs[len(start) - 1 :]
+
+
+def test_a_batch_writes_what_its_rows_write_alone(trained, codec, prompts, together):
+    assert len(set(lengths(together))) > 3
+    assert sum(completion.finished for completion in together) > len(prompts) / 4
+
+    for prompt, completion in zip(prompts, together, strict=True):
+        (alone,) = generate(trained, codec, [prompt], LIMIT)
+        assert alone.text == completion.text
+        assert alone.tokens == completion.tokens
+        assert alone.finished == completion.finished
+        assert alone.probabilities == pytest.approx(completion.probabilities, abs=1e-4)
+
+    in_fives = generate(trained, codec, prompts, LIMIT, batch=5)
+    assert [c.text for c in in_fives] == [c.text for c in together]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_tokens_and_probabilities_are_those_of_a_full_pass(
+    temperature, trained, codec, prompts, device
+):
+    sampling = {"temperature": temperature, "generator": seeded(device)}
+    found = generate(trained, codec, prompts, LIMIT, **sampling)
+    for completion, logs in full_passes(trained, codec, prompts, found):
+        tokens = completion.tokens
+        assert completion.probabilities == pytest.approx(probabilities(logs, tokens), abs=1e-4)
+        if temperature == 0:
+            assert tokens == logs.argmax(1).tolist()
+        assert [completion.text] == codec.decode([tokens])
+        assert completion.finished == (tokens[-1] == EOS)
+        assert EOS not in tokens[:-1]
+
+
+def test_the_prompts_probabilities_are_those_of_a_full_pass(trained, codec, prompts, together):
+    ids = codec.encode(prompts)
+    for prompt, tokens, completion in zip(prompts, ids, together, strict=True):
+        known = probabilities(expected(trained, tokens), tokens[1:])
+        (alone,) = generate(trained, codec, [prompt], 1)
+        for found in (completion, alone):
+            assert found.prompt_probabilities == pytest.approx(known, rel=1e-2, abs=1e-9)
+    assert len({len(completion.prompt_probabilities) for completion in together}) > 3
+
+
+@pytest.mark.parametrize(("temperature", "limit"), [(0.0, LIMIT), (0.8, LIMIT), (0.8, 9)])
+def test_the_entropy_is_the_mean_of_a_full_pass(
+    temperature, limit, trained, codec, prompts, device
+):
+    sampling = {"temperature": temperature, "generator": seeded(device)}
+    found = generate(trained, codec, prompts, limit, **sampling)
+    for completion, logs in full_passes(trained, codec, prompts, found):
+        entropies = -(logs.exp() * logs).sum(1)
+        assert completion.entropy == pytest.approx(entropies.mean().item(), abs=1e-4)
+
+    assert len(set(lengths(found))) > 3
+    assert len({len(prompt) for prompt in prompts}) > 3
+    finished = [completion.finished for completion in found]
+    assert any(finished)
+    assert limit == LIMIT or not all(finished)
+    entropies = [completion.entropy for completion in found]
+    assert max(entropies) > min(entropies) + 0.01
+
+
+@pytest.mark.parametrize("limit", [1, 7])
+def test_a_model_that_knows_nothing_has_the_entropy_of_all_its_tokens(limit, tiny, codec):
+    model = tiny(busy=False)
+    torch.nn.init.zeros_(model.head.weight)
+    found = generate(model, codec, ["7+6|", "347+586|"], limit)
+    most = math.log(len(codec.vocabulary))
+    assert [completion.entropy for completion in found] == pytest.approx([most, most])
+
+
+def test_a_prompt_of_one_token_has_no_probabilities(trained, codec):
+    (alone,) = generate(trained, codec, ["7"], 3)
+    together = generate(trained, codec, ["7", "347+586|", "4+4|"], 3)
+    assert alone.prompt_probabilities == []
+    assert together[0].prompt_probabilities == []
+    assert len(together[2].prompt_probabilities) == 3
+    assert alone.tokens == together[0].tokens
+
+
+def test_sampling_repeats_with_its_generator(trained, codec, prompts, device):
+    def texts(seed):
+        sampling = {"temperature": 1.0, "generator": seeded(device, seed)}
+        return [c.text for c in generate(trained, codec, prompts, LIMIT, **sampling)]
+
+    first = texts(1)
+    assert first == texts(1)
+    assert first != texts(2)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_samples_are_as_frequent_as_they_are_likely(temperature, tiny, codec, device):
+    model = tiny()
+    n = 4000
+    sampling = {"temperature": temperature, "generator": seeded(device)}
+    drawn = generate(model, codec, ["7+6|"] * n, 1, batch=n, **sampling)
+
+    tokens = torch.tensor([completion.tokens[0] for completion in drawn])
+    found = torch.bincount(tokens, minlength=len(codec.vocabulary)) / n
+    prompt = torch.tensor(codec.encode(["7+6|"]), device=device)
+    logits = model(prompt)[0, -1].detach().cpu()
+    p = (logits / temperature).softmax(-1)
+
+    deviation = (p * (1 - p) / n).sqrt()
+    assert p.max() < 0.9
+    assert ((found - p).abs() < 5 * deviation + 2 / n).all()
+
+
+def test_out_of_room_is_not_finished_but_an_end_in_the_last_place_is(
+    trained, codec, prompts, together
+):
+    limit = sorted(lengths(together))[len(together) // 2]
+    short = generate(trained, codec, prompts, limit)
+    for cut, full in zip(short, together, strict=True):
+        assert cut.tokens == full.tokens[:limit]
+        assert len(cut.probabilities) == len(cut.tokens)
+        assert cut.finished == (len(full.tokens) <= limit)
+        assert cut.whole == (full.text if cut.finished else "")
+    assert any(len(cut.tokens) == limit and cut.finished for cut in short)
+    assert not all(cut.finished for cut in short)
+
+
+def test_without_prompts_nothing_is_written(trained, codec):
+    assert generate(trained, codec, [], LIMIT) == []
+
+
+def test_rows_that_have_ended_leave_the_batch(trained, codec, prompts, together):
+    sizes = []
+
+    def count(module, inputs):
+        sizes.append(len(inputs[0]))
+
+    hook = trained.embed.register_forward_pre_hook(count)
+    generate(trained, codec, prompts, LIMIT)
+    hook.remove()
+    assert sizes[0] == len(prompts)
+    assert sizes[-1] < len(prompts)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sum(sizes) < 1.5 * sum(lengths(together))
