@@ -1,0 +1,39 @@
+"""How experiments differ: an arm is data.  `lab/controls.py` has those that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from .attempt import Attempt
+
+Pick = Callable[[Random, list[Attempt], int], list[Attempt]]
+Alter = Callable[[list[Attempt]], None]
+
+
+def flagged_first(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
+    """What is flagged, as far as the count goes; others where it goes further."""
+    flagged = [attempt for attempt in attempts if attempt.verdict.flagged]
+    if count == len(flagged):
+        return flagged
+    shuffled = rng.sample(attempts, len(attempts))
+    return sorted(shuffled, key=lambda attempt: not attempt.verdict.flagged)[:count]
+
+
+def unchanged(attempts: list[Attempt]) -> None:
+    """Corrections stay as they are."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How an experiment differs from `failure`; a default is what `failure` does."""
+
+    pick: Pick = flagged_first  # which answers are corrected
+    alter: Alter = unchanged  # what is done to the corrections
+    keeps_own: bool = True  # a right answer that was unsure is its own correction, and free
+    replays: bool = True  # right answers are trained on beside the failures
+    recalls: Callable[..., Any] | None = None  # what is learned in place of the memory
+    trains: Callable[..., Any] | None = None  # what is trained in place of an adapter
+    same_budget: bool = True  # it gets as many steps and corrections a round as `failure`

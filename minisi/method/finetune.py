@@ -1,0 +1,103 @@
+"""Step 6: what a round's lesson is made of, and how it is learned."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+from random import Random
+
+from torch.optim import Optimizer
+
+from ..model import lora
+from ..model.optim import adamw, schedule
+from ..model.trainer import Example, encode, fit
+from ..run.checkpoint import write_tensors
+from ..run.runtime import chunks, torch_dice
+from .attempt import Attempt
+from .run import Run
+
+Pair = tuple[str, str]  # prompt, target
+Batches = list[list[Example]]
+RATES = (1.0, 0.5)  # of the learning rate: the second where the first ended in no numbers
+
+
+@dataclass
+class Learned:
+    """What a lesson left on the model, not yet for good."""
+
+    steps: int = 0
+    tokens: int = 0
+    set_strength: Callable[[float], object] = float  # 1 as learned, 0 as before
+
+
+def finetune(run: Run, attempts: list[Attempt]) -> Learned:
+    """Learn the round's lesson; once more at half the rate where numbers stop being finite."""
+    pairs = lesson(run, attempts)
+    if not pairs:
+        return Learned()
+    batches = chunks(encode(run.codec, pairs), run.config.batch)
+    before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
+    learn = run.arm.trains or adapters
+    for rate in RATES:
+        try:
+            return learn(run, batches, rate)
+        except FloatingPointError as error:
+            said = f"round {run.round} at {rate:g} of the rate: {error}; what it learned is dropped"
+            print(said, file=sys.stderr)
+            lora.remove(run.model)
+            run.model.load_state_dict(before)
+        finally:
+            run.model.requires_grad_(False)
+    return Learned()
+
+
+def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
+    """As many examples as there is new to learn: failures, mixed with answers that were right."""
+    config = run.config
+    rng = run.dice("finetuning")
+    failed = [a for a in attempts if a.correction and a.source != "own"]
+    if run.arm.recalls:
+        failed = [a for a in attempts if a.verdict.flagged]
+    steps = min(config.steps, ceil(config.passes * len(failed) / config.batch))
+    count = steps * config.batch
+
+    right = [a for a in attempts if not a.verdict.flagged and not a.source]
+    replay = [(a.problem.prompt, a.completion.text) for a in right if run.arm.replays]
+    wanted = int(count * (1 - config.replay)) if replay else count
+    recall = run.arm.recalls or remembered
+    pairs = recall(run, rng, wanted)
+    if pairs and replay:
+        pairs += rng.choices(replay, k=count - len(pairs))
+    rng.shuffle(pairs)
+    return pairs
+
+
+def remembered(run: Run, rng: Random, count: int) -> list[Pair]:
+    """Failures of this round and of rounds before."""
+    failures = run.memory.sample(rng, count, run.round, run.config.newest)
+    return [(failure.prompt, failure.completion) for failure in failures]
+
+
+def adapters(run: Run, batches: Batches, rate: float) -> Learned:
+    """Train fresh adapters and leave them on the model, unmerged."""
+    config = run.config
+    generator = torch_dice("cpu", config.seed, "adapters", run.round)
+    weights = lora.add(run.model.blocks, config.r, config.lora_alpha, generator)
+    learned = train(run, [adamw(weights, config.lr)], batches, rate)
+    learned.set_strength = partial(lora.scale, run.model)
+    path = run.folder / "adapters" / f"round_{run.round:02d}.pt"
+    write_tensors(path, lora.state(run.model))
+    return learned
+
+
+def train(run: Run, optimizers: list[Optimizer], batches: Batches, rate: float) -> Learned:
+    """Train what has gradients, a step a batch, at so much of the learning rate."""
+    learned = Learned()
+    rates = [rate * schedule(step, len(batches)) for step in range(len(batches))]
+    weights = [run.config.question_weight] * len(batches)
+    for done in fit(run.model, optimizers, batches, rates, weights):
+        run.progress.advance(done.steps - learned.steps, loss=f"{done.loss:.3f}")
+        learned.steps = done.steps
+        learned.tokens = done.tokens
+    return learned

@@ -1,0 +1,131 @@
+"""The failure memory: what went wrong, what would have been right, and what is still failing."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+from ..run.files import append_rows, read_rows
+from ..run.runtime import UserError
+from ..tasks.problems import BAR, Problem, identity, split_of
+from .attempt import Attempt
+from .student import Student
+from .teacher import UNSOLVED
+
+FAILING = 4  # times as often as the others are failures drawn that still fail
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of memory.jsonl: a question, what the model said, and the correction."""
+
+    id: str
+    family: str
+    level: int
+    question: str
+    steps: str  # of the correction; empty, as `answer` and `completion`, while it is unsolved
+    answer: str
+    said: str
+    wrong_steps: str
+    confidence: float
+    kind: str
+    source: str  # who corrected: `solver`, `self`, `vote`, or `own` for the model's first answer
+    round: int
+    prompt: str
+    completion: str
+
+    @property
+    def problem(self) -> Problem:
+        """The question as it was asked."""
+        return Problem(self.family, self.level, self.question)
+
+
+def failure(attempt: Attempt, round: int) -> Failure:
+    """A row for the memory."""
+    problem = attempt.problem
+    steps, _, answer = attempt.correction.partition(BAR)
+    wrong_steps, _, said = attempt.completion.text.partition(BAR)
+    return Failure(
+        id=identity(problem.question, problem.family),
+        **asdict(problem),
+        steps=steps,
+        answer=answer,
+        said=said,
+        wrong_steps=wrong_steps,
+        confidence=float(f"{attempt.verdict.confidence:.6f}"),
+        kind=attempt.verdict.kind,
+        source=attempt.source,
+        round=round,
+        prompt=problem.prompt,
+        completion=attempt.correction,
+    )
+
+
+class FailureMemory:
+    """An append-only JSONL file and its contents; the last row of an id counts.
+
+    `right[id]` is whether it was last answered as its correction says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file, where there is one; UserError where a row of it is damaged."""
+        self.path = path
+        self.failures: dict[str, Failure] = {}
+        self.right: dict[str, bool] = {}
+        try:
+            self.remember([Failure(**row) for row in read_rows(path)])
+        except TypeError:
+            raise UserError(f"{path} is no failure memory: name another --out") from None
+
+    def remember(self, rows: list[Failure]) -> None:
+        """The rows are the newest of their problems."""
+        for row in rows:
+            self.failures[row.id] = row
+            self.right[row.id] = row.kind in ("right", "unsure")
+
+    def append(self, attempts: list[Attempt], round: int) -> None:
+        """Store failures; a problem of the dev or test split may never get here."""
+        rows = [failure(attempt, round) for attempt in attempts]
+        leaks = [row.question for row in rows if split_of(row.question, row.family) != "train"]
+        assert not leaks, f"leak: not of the train split: {leaks}"
+        append_rows(self.path, map(asdict, rows))
+        self.remember(rows)
+
+    def unknown(self, problems: list[Problem]) -> list[Problem]:
+        """Those of the problems that are not remembered, each once."""
+        named = {identity(p.question, p.family): p for p in problems}
+        return [problem for name, problem in named.items() if name not in self.failures]
+
+    def unsolved(self) -> list[Problem]:
+        """What found no correction yet."""
+        return [row.problem for row in self.failures.values() if row.source == UNSOLVED]
+
+    def recall(self, student: Student) -> int:
+        """Ask all that was corrected once more; returns how many relapsed, from right to wrong.
+
+        What was the model's own answer from the start is not asked.
+        """
+        rows = [row for row in self.failures.values() if row.source not in ("own", UNSOLVED)]
+        attempts = [Attempt(row.problem, correction=row.completion) for row in rows]
+        student.answer(attempts)
+        relapsed = 0
+        for row, attempt in zip(rows, attempts, strict=True):
+            right = attempt.agrees()
+            relapsed += self.right[row.id] and not right
+            self.right[row.id] = right
+        return relapsed
+
+    def sample(self, rng: Random, count: int, round: int, newest: float) -> list[Failure]:
+        """`count` corrected failures, with repetition.
+
+        A share `newest` is from this round, the rest from before, still failing ones more often.
+        """
+        rows = [row for row in self.failures.values() if row.source != UNSOLVED]
+        new = [row for row in rows if row.round == round]
+        old = [row for row in rows if row.round != round]
+        if not old:
+            newest = 1.0
+        drawn = rng.choices(new, k=int(count * newest)) if new else []
+        if old:
+            weights = [1 if self.right[row.id] else FAILING for row in old]
+            drawn += rng.choices(old, weights, k=count - len(drawn))
+        return drawn

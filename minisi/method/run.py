@@ -1,0 +1,94 @@
+"""What the steps of a run share."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from ..model.gpt import GPT
+from ..model.tokenizer import Codec
+from ..run.config import Config
+from ..run.journal import Journal
+from ..run.progress import Progress
+from ..run.runtime import dice
+from ..tasks.problems import Problem, balanced
+from .arms import Arm
+from .attempt import Attempt
+from .memory import FailureMemory
+from .student import Student
+from .teacher import TEACHERS
+
+
+@dataclass
+class Run:
+    """A run at its beginning, or where its journal says that it was stopped."""
+
+    config: Config
+    arm: Arm
+    model: GPT  # the base, which changes from here on
+    codec: Codec
+    journal: Journal
+    progress: Progress
+    budget: list[int] | None = None  # corrections of each round; without it, as many as failed
+    corrections: int = 0  # that were asked for since the start
+
+    def __post_init__(self) -> None:
+        """Take over the journal's state."""
+        self.model.requires_grad_(False)
+        self.folder = self.journal.folder
+        self.student = Student(self.model, self.codec, self.config.limit, self.progress)
+        self.teacher = TEACHERS[self.config.corrector](self.config, self.student)
+        self.memory = FailureMemory(self.folder / "memory.jsonl")
+        state = self.journal.state
+        if state:
+            self.model.load_state_dict(state.tensors["model"])
+            self.corrections = state.facts["corrections"]
+            self.memory.right.update(state.facts["right"])
+
+    @property
+    def round(self) -> int:
+        """The round that is played; as many came before, the look at the base being round 0."""
+        return len(self.journal.rows)
+
+    def dice(self, purpose: str) -> Random:
+        """The round's generator for one use of randomness."""
+        return dice(self.config.seed, purpose, self.round)
+
+    def fresh(self, count: int) -> list[Problem]:
+        """Questions of the train split, drawn for this round."""
+        return balanced(self.dice("questions"), "train", self.config.levels, count)
+
+    def sample(self) -> list[Attempt]:
+        """The round's questions: new ones, and those that found no correction yet."""
+        new = self.memory.unknown(self.fresh(self.config.questions))
+        again = self.memory.unsolved()
+        return [Attempt(p) for p in new] + [Attempt(p, again=True) for p in again]
+
+    def pick(self, attempts: list[Attempt]) -> list[Attempt]:
+        """What the arm has corrected."""
+        count = sum(attempt.verdict.flagged for attempt in attempts)
+        if self.budget is not None:
+            count = self.budget[self.round - 1]
+        return self.arm.pick(self.dice("arm"), attempts, count)
+
+    def correct(self, attempts: list[Attempt], purpose: str = "corrections") -> None:
+        """Have the teacher correct them: this is what learning costs."""
+        self.corrections += len(attempts)
+        self.teacher.correct(attempts, (purpose, self.round))
+
+    def keep_own(self, attempts: list[Attempt]) -> list[Attempt]:
+        """Right answers that were unsure, or wrong before, become their own corrections."""
+        kept = []
+        for attempt in attempts if self.arm.keeps_own else ():
+            kind = attempt.verdict.kind
+            earned = kind == "unsure" or (kind == "right" and attempt.again)
+            if earned and not attempt.source:
+                attempt.correction = attempt.completion.text
+                attempt.source = "own"
+                kept.append(attempt)
+        return kept
+
+    def save(self, row: dict[str, Any], right: list[bool]) -> None:
+        """Make the round count."""
+        facts = {"corrections": self.corrections, "right": self.memory.right}
+        facts["weights"] = row["weights"]  # of the detector
+        self.journal.commit(row, right, self.model.state_dict(), facts)

@@ -1,0 +1,271 @@
+"""The detector against counting by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from minisi.method.attempt import Attempt
+from minisi.method.detect import (
+    RAW,
+    Detector,
+    confidence,
+    features,
+    fit,
+    fit_threshold,
+    fit_weights,
+)
+from minisi.method.teacher import Checker, Nobody, Solver
+from minisi.model.generate import Completion
+from minisi.run.config import Config
+from minisi.tasks.problems import solve
+
+CASES = [(seed, levels) for seed in range(3) for levels in (2, 5, 1000)]  # few make many ties
+SUM = solve("347+586")
+TARGET = "7+6+0=13,4+8+1=13,3+5+1=09|933"
+KEYED = (Solver(Config(), None), Checker(Config(), None))
+KEYLESS = Nobody(Config(), None)
+
+
+def said(text, *probabilities, finished=True, prompt=(1.0,), entropy=0.0):
+    tokens = [1] * len(probabilities)
+    return Completion(text, tokens, list(probabilities), finished, list(prompt), entropy)
+
+
+def cases(seed, n=60, levels=1000):
+    """Scores, and truths that they say something about."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, levels, n) / levels
+    return scores, rng.random(n) < 0.2 + 0.6 * scores
+
+
+def answered(seed, n, skill=1.0):
+    """Truths, and answers whose probabilities say something about them.
+
+    They say nothing where `skill` is 0.
+    """
+    rng = np.random.default_rng(seed)
+    right = rng.permutation(n) < n / 2
+    odds = rng.normal(2, 2, (n, 4)) + skill * np.where(right, 2, -2)[:, None]
+    likely = np.exp(-rng.gamma(2, 2, (n, 3)) - skill * ~right[:, None])
+    spread = rng.gamma(2, 0.3, n) + skill * ~right
+    sure = 1 / (1 + np.exp(-odds))
+    rows = zip(sure, likely, spread, strict=True)
+    return right, [said("1|2", *tokens, prompt=prompt, entropy=e) for tokens, prompt, e in rows]
+
+
+def counted(scores, right, threshold):
+    """How many are flagged as wrong, how many of them are, and how many there are."""
+    flagged = [score < threshold for score in scores]
+    hits = sum(flag and not ok for flag, ok in zip(flagged, right, strict=True))
+    return sum(flagged), hits, sum(not ok for ok in right)
+
+
+def f_beta(precision, recall, beta):
+    if precision == 0:
+        return 0.0
+    return (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
+
+
+def f(scores, right, threshold, beta=1.0):
+    """F-beta of "this is wrong"."""
+    flagged, hits, wrong = counted(scores, right, threshold)
+    return f_beta(hits / max(1, flagged), hits / wrong, beta)
+
+
+def best_f(scores, right, beta):
+    """The highest F-beta of any threshold."""
+    thresholds = [*scores, *(scores + 1e-6), 1.0]
+    return max(f(scores, right, threshold, beta) for threshold in thresholds)
+
+
+def verdicts(completions, detector, teacher, correction=""):
+    """What the detector says of answers to 347+586."""
+    attempts = [Attempt(SUM, completion=c, correction=correction) for c in completions]
+    detector.judge(attempts, teacher)
+    return [attempt.verdict for attempt in attempts]
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.5, 2.0])
+@pytest.mark.parametrize(("seed", "levels"), CASES)
+def test_no_threshold_has_a_better_f(seed, levels, beta):
+    scores, right = cases(seed, levels=levels)
+    best = best_f(scores, right, beta)
+    assert best > 0
+    assert f(scores, right, fit_threshold(scores, right, beta), beta) == pytest.approx(best)
+
+
+def test_certainty_can_be_flagged_too():
+    scores = np.array([1.0, 1.0])
+    right = np.array([False, False])
+    assert f(scores, right, fit_threshold(scores, right)) == 1
+
+
+@pytest.mark.parametrize("scores", [[], [0.3, 0.9]])
+def test_where_nothing_is_wrong_nothing_is_flagged(scores):
+    assert fit_threshold(np.array(scores), np.ones(len(scores), bool)) == 0
+
+
+def test_the_features_are_of_the_least_certain_token_and_of_the_question():
+    x = features([said("x", 0.9, 0.4, 1.0, prompt=[0.5, 0.25, 1.0]), said("x", 0.8, prompt=[])])
+    first = [np.log(0.4 / 0.6), np.log(0.25), np.log(0.125), 1]
+    second = [np.log(4), 0, 0, 1]
+    assert x == pytest.approx(np.array([first, second]))
+    impossible = said("x", 0.0, prompt=[0.0, 1.0])
+    certain = said("x", 1.0)
+    assert np.isfinite(features([impossible, certain])).all()
+
+
+@pytest.mark.parametrize("p", [1e-6, 0.1, 0.4, 0.5, 0.999999])
+def test_raw_confidence_is_the_probability_of_the_least_certain_token(p):
+    x = features([said("x", 1.0, p, (1 + p) / 2, prompt=[0.01, 0.3])])
+    assert confidence(x, RAW) == pytest.approx([p], rel=1e-8)
+
+
+KINDS = [  # text, finished, kind by the key 933, kind where there is no key
+    (TARGET, True, "right", "right"),
+    ("1+1=2|933", True, "right", "right"),
+    ("7+6+0=13|13", True, "wrong", "right"),
+    ("7+6+0=13| 933", True, "wrong", "right"),
+    ("933", True, "unparsable", "unparsable"),
+    ("|933", True, "unparsable", "unparsable"),
+    (f"{TARGET}|", True, "unparsable", "unparsable"),
+    (TARGET, False, "unparsable", "unparsable"),
+    ("7+6+0=13|13", False, "unparsable", "unparsable"),
+    ("", True, "unparsable", "unparsable"),
+]
+
+
+@pytest.mark.parametrize(("text", "finished", "keyed", "keyless"), KINDS)
+def test_the_kinds_with_a_key_and_without(text, finished, keyed, keyless):
+    answer = said(text, 0.5, finished=finished)
+    for teacher, kind in [(KEYED[0], keyed), (KEYED[1], keyed), (KEYLESS, keyless)]:
+        (verdict,) = verdicts([answer], Detector(RAW, 0.0), teacher)
+        assert verdict.kind == kind
+        assert verdict.flagged == (kind != "right")
+
+
+@pytest.mark.parametrize("sure", [0.1, 0.499, 0.5, 0.9])
+@pytest.mark.parametrize(("text", "finished", "keyed", "keyless"), KINDS)
+def test_of_right_answers_those_below_the_threshold_are_unsure(
+    text, finished, keyed, keyless, sure
+):
+    answer = said(text, 0.99, sure, finished=finished, prompt=[0.2])
+    for teacher, known in [(KEYED[0], keyed), (KEYED[1], keyed), (KEYLESS, keyless)]:
+        (verdict,) = verdicts([answer], Detector(RAW, 0.5), teacher)
+        unsure = known == "right" and sure < 0.5
+        assert verdict.kind == ("unsure" if unsure else known)
+        assert verdict.confidence == pytest.approx(sure)
+
+
+@pytest.mark.parametrize(("sure", "kind"), [(0.4, "unsure"), (0.6, "right")])
+def test_an_unsure_answer_needs_a_correction_only_where_nobody_knows_that_it_is_right(sure, kind):
+    answer = said(TARGET, sure)
+    detector = Detector(RAW, 0.5)
+    for teacher in KEYED:
+        (verdict,) = verdicts([answer], detector, teacher)
+        assert (verdict.kind, verdict.flagged) == (kind, False)
+    (verdict,) = verdicts([answer], detector, KEYLESS)
+    assert (verdict.kind, verdict.flagged) == (kind, kind == "unsure")
+    (verdict,) = verdicts([answer], detector, KEYLESS, correction="voted|933")
+    assert (verdict.kind, verdict.flagged) == (kind, False)
+    (verdict,) = verdicts([answer], detector, KEYLESS, correction="voted|5")
+    assert (verdict.kind, verdict.flagged) == ("wrong", True)
+
+
+def test_a_verdict_weighs_answer_and_question():
+    pairs = [(sure, likely) for sure in (0.6, 0.9) for likely in (0.001, 0.5)]
+    answers = [said(TARGET, sure, prompt=[0.8, likely]) for sure, likely in pairs]
+    found = verdicts(answers, Detector((2.0, 0.25, 0.25, 1.0), 0.7), KEYED[0])
+    odds = [(sure / (1 - sure)) ** 2 * (0.8 * likely**2) ** 0.25 * np.e for sure, likely in pairs]
+    shares = [o / (1 + o) for o in odds]
+    assert [verdict.confidence for verdict in found] == pytest.approx(shares)
+    assert ["right" if share >= 0.7 else "unsure" for share in shares] == ["unsure"] + 3 * ["right"]
+    assert [verdict.kind for verdict in found] == ["unsure"] + 3 * ["right"]
+
+
+def logistic(x, right, decay=0.01):
+    """The same regression by quasi-Newton steps on its loss."""
+    x = torch.tensor(x)
+    y = torch.tensor(right, dtype=torch.double)
+    w = torch.zeros(x.shape[1], dtype=torch.double, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [w],
+        max_iter=2000,
+        max_eval=4000,
+        tolerance_grad=1e-10,
+        tolerance_change=1e-15,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss():
+        optimizer.zero_grad()
+        value = torch.nn.functional.binary_cross_entropy_with_logits(x @ w, y, reduction="sum")
+        value = value + decay / 2 * w.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return w.detach().numpy()
+
+
+ANSWERED = [(0, 20, 1.0), (1, 60, 1.0), (2, 500, 0.3), (3, 60, 0.0)]
+
+
+@pytest.mark.parametrize(("seed", "n", "skill"), ANSWERED)
+def test_the_weights_are_those_of_another_logistic_regression(seed, n, skill):
+    right, answers = answered(seed, n, skill)
+    x = features(answers)
+    assert fit_weights(x, right) == pytest.approx(logistic(x, right), rel=1e-3, abs=1e-4)
+
+
+ODDS = [(-3, -1, 1, 2), (-16, -16, 16, 16), (2, 2.1, 2.2, 2.3), (-16, 16, 16, 16)]
+TRUTHS = [(0, 0, 1, 1), (0, 1, 1, 1), (1, 1, 1, 1), (0, 0, 0, 0), (1, 0, 0, 0)]
+
+
+@pytest.mark.parametrize("odds", ODDS, ids=str)
+@pytest.mark.parametrize("right", TRUTHS, ids=str)
+@pytest.mark.parametrize("copies", [1, 250])
+def test_the_weights_are_finite_and_best_where_a_line_parts_right_from_wrong_too(
+    odds, right, copies
+):
+    rows = [[o, -1.0 - i, -8.0 - i % 2, 1.0] for i, o in enumerate(odds)]
+    x = np.array(rows * copies)
+    truth = right * copies
+    found = fit_weights(x, np.array(truth, bool))
+    assert np.isfinite(found).all()
+    assert found == pytest.approx(logistic(x, truth), rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize(("seed", "beta"), [(0, 1.0), (1, 1.0), (2, 3.0), (3, 0.3)])
+def test_a_fit_has_the_best_weights_and_the_best_threshold(seed, beta):
+    right, answers = answered(seed, 80, skill=0.5)
+    x = features(answers)
+    detector = fit(answers, right.tolist(), Config().threshold, beta)
+    assert detector.weights == pytest.approx(logistic(x, right), rel=1e-3)
+    sure = confidence(x, detector.weights)
+    best = best_f(sure, right, beta)
+    assert f(sure, right, detector.threshold, beta) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.25, 1.0])
+def test_a_threshold_that_is_given_is_taken(threshold):
+    right, answers = answered(3, 40)
+    free = fit(answers, right.tolist(), -1.0, 1.0)
+    bound = fit(answers, right.tolist(), threshold, 1.0)
+    assert bound == Detector(free.weights, threshold)
+    assert bound != free
+
+
+@pytest.mark.parametrize("truth", [True, False])
+@pytest.mark.parametrize("n", [0, 1, 30])
+def test_a_fit_to_nothing_or_to_one_kind_alone_flags_nothing_or_all(n, truth):
+    answers = answered(4, n)[1]
+    others = answered(4, 30 - n)[1]
+    detector = fit(answers, [truth] * n, -1.0, 1.0)
+    assert np.isfinite([*detector.weights, detector.threshold]).all()
+    found = verdicts(answers + others, detector, KEYLESS)
+    flagged = [verdict.kind == "unsure" for verdict in found]
+    if truth or n == 0:
+        assert not any(flagged)
+    else:
+        assert all(flagged[:n])
