@@ -1,0 +1,75 @@
+"""The arms of an experiment: `failure`, and what it is compared with, as a table of differences.
+
+An arm is a row of ARMS.  Torch is loaded where it is needed, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from ..method.arms import Arm
+from ..method.attempt import Attempt
+from ..tasks.problems import balanced
+
+if TYPE_CHECKING:
+    from ..method.finetune import Batches, Learned, Pair
+    from ..method.run import Run
+
+
+def at_random(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
+    """So many of all that were asked."""
+    return rng.sample(attempts, len(attempts))[:count]
+
+
+def nothing(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
+    """Nothing is corrected."""
+    return []
+
+
+def shifted(attempts: list[Attempt]) -> None:
+    """Move each correction to the next attempt of its family: it looks right and is not."""
+    for family in {attempt.problem.family for attempt in attempts}:
+        mates = [attempt for attempt in attempts if attempt.problem.family == family]
+        found = [(attempt.correction, attempt.source) for attempt in mates]
+        moved = found[-1:] + found[:-1]
+        for attempt, (correction, source) in zip(mates, moved, strict=True):
+            attempt.correction = correction
+            attempt.source = source
+
+
+def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
+    """New questions without end, each with the teacher's solution."""
+    attempts = [Attempt(problem) for problem in balanced(rng, "train", run.config.levels, count)]
+    run.correct(attempts, "fresh")
+    return [(a.problem.prompt, a.correction) for a in attempts if a.correction]
+
+
+def all_weights(run: Run, batches: Batches, rate: float) -> Learned:
+    """Train all weights, with Muon; their strength is how far they go from what they were."""
+    from ..method.finetune import train
+    from ..model.optim import build
+
+    model = run.model
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    optimizers = build(model.requires_grad_(True), model.blocks, run.config.full_lr)
+    learned = train(run, optimizers, batches, rate)
+    after = {name: weight.clone() for name, weight in model.state_dict().items()}
+
+    def blend(share: float) -> None:
+        mixed = {name: before[name].lerp(weight, share) for name, weight in after.items()}
+        model.load_state_dict(mixed)
+
+    learned.set_strength = blend
+    return learned
+
+
+ARMS = {
+    "failure": Arm(),
+    "random": Arm(pick=at_random, keeps_own=False),
+    "corrupt": Arm(alter=shifted),
+    "full": Arm(trains=all_weights),
+    "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved, same_budget=False),
+    "norepl": Arm(replays=False),
+    "static": Arm(pick=nothing, keeps_own=False, same_budget=False),
+}

@@ -1,0 +1,194 @@
+"""The examiner: looks at a round with a key of its own, and hands nothing back."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..method.attempt import Attempt
+from ..method.detect import Weights, confidence, features, fit_threshold
+from ..method.finetune import Learned
+from ..method.gate import Exam, Gated, share
+from ..method.run import Run
+from ..method.student import Student
+from ..method.teacher import UNSOLVED
+from ..model.generate import Completion
+from ..run.files import read_rows
+from ..run.runtime import UserError
+from ..tasks.problems import Problem, check, parse, split_of
+from .statistics import auroc, ece, mcnemar, reliability, risk_coverage, wilson
+
+Row = dict[str, Any]
+TOLD = ("arm", "corrector", "seed", "batch")  # settings that stand in each row
+KINDS = ("wrong", "unsure", "unparsable")
+
+
+class Round(NamedTuple):
+    """What happened in a round; the defaults are those of round 0, which only looks."""
+
+    attempts: list[Attempt]
+    exam: Exam
+    picked: Sequence[Attempt] = ()
+    relapsed: int = 0
+    learned: Learned = Learned()
+    gated: Gated = Gated()
+
+
+def is_right(attempt: Attempt) -> bool:
+    """Whether an answer is that of the key."""
+    return check(attempt.problem.answer, attempt.completion.whole) == "right"
+
+
+@dataclass
+class Examiner:
+    """Asks the test set after each round."""
+
+    test: list[Problem]
+    right: list[bool]  # whether each was answered right last; empty before round 0
+
+    def ask(self, run: Run) -> tuple[int, int]:
+        """Ask the questions; returns how many were (fixed, broken) since they were asked last.
+
+        The tokens are not counted.
+        """
+        attempts = [Attempt(problem) for problem in self.test]
+        Student(run.model, run.codec, run.config.limit, run.progress).answer(attempts)
+        right = [is_right(attempt) for attempt in attempts]
+        pairs = list(zip(self.right or right, right, strict=True))
+        self.right = right
+        return pairs.count((False, True)), pairs.count((True, False))
+
+
+def accuracy(problems: list[Problem], right: list[bool]) -> Row:
+    """Accuracy with its 95 % interval; by family, by level, and by both."""
+
+    def by(name: Callable[[Problem], str]) -> dict[str, float]:
+        groups: dict[str, list[bool]] = {}
+        for problem, ok in zip(problems, right, strict=True):
+            groups.setdefault(name(problem), []).append(ok)
+        return {name: share(groups[name]) for name in sorted(groups)}
+
+    low, high = wilson(sum(right), max(1, len(right)))
+    found = {
+        "test_n": len(right),
+        "test_accuracy": share(right),
+        "test_low": low,
+        "test_high": high,
+    }
+    found["by_family"] = by(lambda p: p.family)
+    found["by_level"] = by(lambda p: str(p.level))
+    found["by_cell"] = by(lambda p: f"{p.family}/{p.level}")
+    return found
+
+
+def labels(attempts: Sequence[Attempt]) -> Row:
+    """How many got a correction, and how many of the corrections end in the key, as shares."""
+    corrected = [attempt for attempt in attempts if attempt.correction]
+    right = [parse(a.correction)[1] == a.problem.answer for a in corrected]
+    coverage = len(corrected) / max(1, len(attempts))
+    return {"label_coverage": coverage, "label_precision": share(right)}
+
+
+def scores(completions: list[Completion], weights: Weights) -> dict[str, np.ndarray]:
+    """(N,) scores from 0 to 1: `scaled`, which is the confidence in use, and four plain ones."""
+    logs = [np.log(np.clip(c.probabilities, 1e-7, 1)) for c in completions]
+    plain = {
+        "least_certain_token": [x.min() for x in logs],
+        "mean_log_probability": [x.mean() for x in logs],
+        "product": [x.sum() for x in logs],
+        "mean_entropy": [-c.entropy for c in completions],
+    }
+    found = {name: np.exp(np.array(values)) for name, values in plain.items()}
+    return {"scaled": confidence(features(completions), weights), **found}
+
+
+def flagging(score: np.ndarray, right: np.ndarray, threshold: float) -> Row:
+    """How good a score is: AUROC, ECE, AURC, and "this is wrong" below its threshold."""
+    flagged = score < threshold
+    hits = int((flagged & ~right).sum())
+    return {
+        "auroc": auroc(score, right),
+        "ece": ece(score, right),
+        "aurc": float(risk_coverage(score, right).sum() / max(1, len(right))),
+        "precision": hits / max(1, int(flagged.sum())),
+        "recall": hits / max(1, int((~right).sum())),
+    }
+
+
+def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) -> Row:
+    """How good the detector is on answers that had no part in its fit, beside plain scores.
+
+    Those have thresholds of their own, fitted to the same exam with the same `beta`.  Of the
+    confidence itself `reliability` has ten bins, and `risk` is at ten coverages.
+    """
+    truth = np.array(right, dtype=bool)
+    marks = np.array(exam.right, dtype=bool)
+    weights, threshold = exam.detector
+    fitted = scores([attempt.completion for attempt in exam.attempts], weights)
+    found = scores(said, weights)
+    limits = {name: fit_threshold(score, marks, beta) for name, score in fitted.items()}
+    limits["scaled"] = threshold
+    rows = {name: flagging(score, truth, limits[name]) for name, score in found.items()}
+
+    sure = found["scaled"]
+    doubtful = int((~truth[sure < threshold]).sum())
+    risk = np.append(risk_coverage(sure, truth), 0.0)  # the last where there are no answers
+    covered = -(-len(truth) * np.arange(1, 11) // 10)  # how many answers
+    return {
+        "auroc": rows["scaled"]["auroc"],
+        "ece": rows["scaled"]["ece"],
+        "detector": rows,
+        "reliability": reliability(sure, truth).round(4).tolist(),
+        "doubtful_wrong": doubtful,
+        "confident_wrong": int((~truth).sum()) - doubtful,
+        "risk": risk[covered - 1].round(4).tolist(),
+    }
+
+
+def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
+    """Step 8: ask the test set, and write down the round's figures, a row of metrics.jsonl."""
+    fixed, broken = examiner.ask(run)
+    attempts = played.attempts
+    kinds = [attempt.verdict.kind for attempt in attempts if attempt.verdict]
+    sources = [attempt.source for attempt in attempts]
+    new = [attempt for attempt in attempts if not attempt.again]
+    right = [is_right(attempt) for attempt in new]
+    said = [attempt.completion for attempt in new]
+    row = {"round": run.round}
+    row |= {name: getattr(run.config, name) for name in TOLD}
+    row["asked"] = len(kinds)
+    row |= {kind: kinds.count(kind) for kind in KINDS}
+    row["self_corrected"] = sources.count("self")
+    row["unsolved"] = sources.count(UNSOLVED)
+    row["relapsed"] = played.relapsed
+    row["steps"] = played.learned.steps
+    row["train_tokens"] = played.learned.tokens
+    row["fixed"] = fixed
+    row["broken"] = broken
+    row |= played.gated._asdict()
+    row["p_value"] = mcnemar(fixed, broken)
+    row |= labels(played.picked)
+    row |= accuracy(examiner.test, examiner.right)
+    row |= measure(played.exam, run.teacher.caution, right, said)
+    row |= {"threshold": played.exam.detector.threshold, "weights": played.exam.detector.weights}
+    row["corrections"] = run.corrections
+    row["memory"] = len(run.memory.failures)
+    row["generated_tokens"] = run.student.tokens
+    return row
+
+
+def audit(run: Run, taught: Iterable[Problem]) -> str:
+    """Derive the split of what was learned from anew: the memory's file, what the base was taught.
+
+    Returns how many leaked of how many; UserError where any did.
+    """
+    questions = [row["question"] for row in read_rows(run.memory.path)]
+    questions += [problem.question for problem in taught]
+    leaks = [question for question in questions if split_of(question) != "train"]
+    if leaks:
+        raise UserError(
+            f"{len(leaks)} of {len(questions)} questions are not of the train split, such as"
+            f" {leaks[0]!r}: throw {run.folder} away"
+        )
+    return f"0 of {len(questions)}"

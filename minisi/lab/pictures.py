@@ -1,0 +1,94 @@
+"""The pictures, drawn with matplotlib where it is installed."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..run.files import write
+from .evaluate import Row
+
+BESIDE = {"xytext": (6, -3), "textcoords": "offset points", "size": 9}
+DASHED = {"linestyle": "--", "color": "grey"}
+
+
+def draw(path: Path, plot: Callable[[Any], Any]) -> bool:
+    """Write what `plot(matplotlib.pyplot)` draws as PNG; false where matplotlib is missing."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure = plot(pyplot)
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.3)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120)
+    write(path, buffer.getvalue())
+    pyplot.close()
+    return True
+
+
+def curve(rows: list[Row], plt: Any) -> Any:
+    """curve.png: accuracy by the corrections that were asked for, over all and by level."""
+    asked = [row["corrections"] for row in rows]
+    accuracy = [row["test_accuracy"] for row in rows]
+    low = [row["test_accuracy"] - row["test_low"] for row in rows]
+    high = [row["test_high"] - row["test_accuracy"] for row in rows]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    left.errorbar(asked, accuracy, [low, high], marker="o", capsize=3, label="after each round")
+    left.axhline(accuracy[0], label="base", **DASHED)
+    left.fill_between(asked, accuracy[0], accuracy, alpha=0.15)
+    left.legend(loc="lower right")
+    gained = 100 * (accuracy[-1] - accuracy[0])
+    left.set(title=f"All {rows[-1]['test_n']:,} test questions: {gained:+.1f} points")
+    left.set(xlabel="corrections asked for", ylabel="test accuracy", ylim=(0, 1.02))
+    for level in rows[0]["by_level"]:
+        values = [row["by_level"][level] for row in rows]
+        right.plot(asked, values, marker="o", label=f"level {level}")
+    right.set(title="By level", xlabel="corrections asked for")
+    right.legend(loc="center right")
+    return figure
+
+
+def diagnostics(row: Row, plt: Any) -> Any:
+    """diagnostics.png: how far the detector of a round can be trusted."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
+    for n, sure, share in row["reliability"]:
+        left.scatter(sure, share, 4 * n**0.5, color="C0")
+    left.plot([0, 1], [0, 1], **DASHED)
+    left.set(title=f"Round {row['round']}: ECE {row['ece']:.3f}", ylabel="share that is right")
+    left.set(xlabel="confidence (dashed: as it should be)")
+    right.plot([n / 10 for n in range(1, 11)], row["risk"], marker="o", markersize=4)
+    right.set(title=f"AUROC {row['auroc']:.3f}", ylabel="share that is wrong", ylim=(0, None))
+    right.set(xlabel="share answered, the surest first")
+    return figure
+
+
+def comparison(found: Row, plt: Any) -> Any:
+    """compare.png: each arm's mean over seeds, by corrections, with its interval at the end."""
+    figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    for i, arm in enumerate(found["arms"]):
+        color = f"C{i % 10}"
+        curves = [cell["curve"] for cell in found["cells"] if cell["arm"] == arm["arm"]]
+        for points in curves:
+            axes.plot(*zip(*points, strict=True), color=color, alpha=0.2)
+        asked, accuracy = mean(curves)
+        axes.plot(asked, accuracy, color=color, marker="o", markersize=4)
+        axes.vlines(asked[-1], arm["test_low"], arm["test_high"], color=color)
+        label = f"{arm['arm']} {accuracy[-1]:.3f}"
+        axes.annotate(label, (asked[-1], accuracy[-1]), color=color, **BESIDE)
+    n = len(found["seeds"])
+    axes.set(title=f"What each arm learns from its corrections: mean of {n} seeds, 95 % interval")
+    axes.set(xlabel="corrections", ylabel="test accuracy")
+    axes.margins(x=0.1)
+    return figure
+
+
+def mean(curves: list[list[list[float]]]) -> list[list[float]]:
+    """The mean of curves of points (x, y): its (xs, ys)."""
+    axes = zip(*(zip(*points, strict=True) for points in curves), strict=True)
+    return [[sum(x) / len(x) for x in zip(*values, strict=True)] for values in axes]

@@ -1,0 +1,128 @@
+"""What a person sees: the table, the shown failures, report.md.  Prints figures, computes none."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from ..method.memory import Failure
+from ..method.run import Run
+from ..run.files import write, write_json
+from ..run.runtime import peak_memory
+from . import pictures
+from .evaluate import Row
+
+TITLES = "round failed unsure corrections AUROC     kept fixed broken accuracy 95 % interval"
+ROUND = (
+    "{round:5} {failed:6,} {unsure:6,} {corrections:11,} {auroc:5.3f} {what:>8} {fixed:5}"
+    " {broken:6} {test_accuracy:8.4f}   {test_low:.3f}-{test_high:.3f} {bar}"
+)
+BAR = 17  # columns of a full bar, which end at the hundredth
+STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
+FAILURE = (
+    "  {kind:10} {confidence:.2f}  {question:32.32}  said {said:14.14}  correction {known:.14}"
+)
+SCORE_TITLES = "score, AUROC, ECE, AURC, precision, recall"
+SCORE = "| {} | {auroc:.3f} | {ece:.3f} | {aurc:.3f} | {precision:.3f} | {recall:.3f} |"
+
+
+def line(row: Row) -> str:
+    """A line of the round table: what was kept, and a bar that shows the rise."""
+    tried = row["steps"] or row["label_coverage"]
+    what = STRENGTHS.get(row["scale"], "rejected" if tried else "")
+    failed = row["wrong"] + row["unparsable"]
+    bar = "#" * round(BAR * row["test_accuracy"])
+    return ROUND.format(**row, what=what, failed=failed, bar=bar).rstrip()
+
+
+def shown(failure: Failure) -> str:
+    """A failure in a line: how sure the model was of what it said, and the correction."""
+    said = failure.said or failure.wrong_steps
+    known = failure.answer or "not found yet"
+    return FAILURE.format_map({**asdict(failure), "said": said, "known": known})
+
+
+def begin(run: Run, facts: dict[str, Any]) -> None:
+    """Write down what is run on what; print the table as far as it is."""
+    (run.folder / "report.md").unlink(missing_ok=True)
+    (run.folder / "adapters").mkdir(exist_ok=True)
+    write_json(run.folder / "config.json", asdict(run.config))
+    write_json(run.folder / "env.json", facts)
+    run.progress.say("\n".join([TITLES, *map(line, run.journal.rows)]))
+
+
+def show(run: Run) -> None:
+    """Print the round that was just played, and some of its failures."""
+    row = run.journal.rows[-1]
+    run.progress.say(line(row))
+    failures = [f for f in run.memory.failures.values() if f.round == row["round"]]
+    some = run.dice("shown").sample(failures, min(run.config.show, len(failures)))
+    for failure in some:
+        run.progress.say(shown(failure), sys.stderr)
+
+
+def finish(run: Run, facts: dict[str, Any], leaks: str, seconds: float) -> None:
+    """Leave the pictures and report.md, and print the final block."""
+    rows = run.journal.rows
+    pictures.draw(run.folder / "curve.png", partial(pictures.curve, rows))
+    pictures.draw(run.folder / "diagnostics.png", partial(pictures.diagnostics, rows[-1]))
+    extra = {"leaks": leaks, "seconds": int(seconds), "memory_mib": peak_memory()}
+    block = summary(rows, {**extra, "out": run.folder})
+    write(run.folder / "report.md", markdown(rows, sys.argv, facts, block))
+    run.progress.say(block)
+
+
+def summary(rows: list[Row], extra: dict[str, Any]) -> str:
+    """The final block: `name: value` lines under `---`, made for grep."""
+    first = rows[0]
+    last = rows[-1]
+    values = {"base_accuracy": f"{first['test_accuracy']:.4f}"}
+    for end in ("accuracy", "low", "high"):
+        values[f"final_{end}"] = f"{last[f'test_{end}']:.4f}"
+    values |= {"test_n": last["test_n"], "corrections": last["corrections"]}
+    for kind in ("level", "family"):
+        for name, after in last[f"by_{kind}"].items():
+            values[f"{kind}_{name}"] = f"{first[f'by_{kind}'][name]:.4f} -> {after:.4f}"
+    lines = [f"{name}: {value}" for name, value in {**values, **extra}.items()]
+    return "\n".join(["---", *lines])
+
+
+def table(titles: str, lines: Iterable[str]) -> str:
+    """A table in Markdown, from its titles with commas between and its finished lines."""
+    names = titles.split(", ")
+    rule = ["---"] + ["---:"] * (len(names) - 1)
+    return "\n".join([f"| {' | '.join(names)} |", f"| {' | '.join(rule)} |", *lines])
+
+
+def score_table(scores: Row) -> str:
+    """The detector's confidence and the plain scores beside it."""
+    lines = [SCORE.format(name, **measures) for name, measures in scores.items()]
+    return table(SCORE_TITLES, lines)
+
+
+def ledger(rows: list[Row], kind: str) -> str:
+    """Test accuracy of each round by `level` or `family`."""
+    lines = []
+    for row in rows:
+        values = row[f"by_{kind}"].values()
+        lines.append(f"| {row['round']} | {' | '.join(f'{x:.3f}' for x in values)} |")
+    return table(", ".join(["round", *rows[0][f"by_{kind}"]]), lines)
+
+
+def markdown(rows: list[Row], command: list[str], facts: dict[str, Any], block: str) -> str:
+    """report.md: the command, the tables, the final block and the machine."""
+    rounds = "\n".join([TITLES, *map(line, rows)])
+    parts = [
+        "# A run of minisi",
+        f"    python {' '.join(command)}",
+        "![accuracy by round](curve.png)",
+        f"```\n{rounds}\n{block}\n```",
+        ledger(rows, "level"),
+        ledger(rows, "family"),
+        "The detector in the last round:",
+        score_table(rows[-1]["detector"]),
+        "![reliability and risk](diagnostics.png)",
+        ", ".join(f"{name} {value}" for name, value in facts.items()),
+    ]
+    return "\n\n".join(parts) + "\n"

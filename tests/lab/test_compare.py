@@ -1,0 +1,223 @@
+"""The comparison against counting by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minisi.lab.compare import forgotten, main, results, same_budget, summarise
+from minisi.lab.statistics import mcnemar
+from minisi.run.checkpoint import commit
+from minisi.run.files import append_rows
+from minisi.run.runtime import UserError
+
+BUDGET = [{"round": n, "steps": 3, "batch": 8, "corrections": 10 * n} for n in range(3)]
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "corrections"])
+@pytest.mark.parametrize("arm", ["random", "corrupt", "full", "norepl"])
+def test_an_unequal_budget_is_refused_by_its_name(arm, name):
+    same_budget(arm, BUDGET, BUDGET)
+    unequal = [*BUDGET[:2], {**BUDGET[2], name: 21}]
+    wanted = f"round 2: {name} 21 in {arm}, {BUDGET[2][name]} in failure"
+    with pytest.raises(UserError, match=wanted):
+        same_budget(arm, unequal, BUDGET)
+
+
+@pytest.mark.parametrize("arm", ["static", "fresh", "self", "vote"])
+def test_some_arms_and_all_correctors_have_budgets_of_their_own(arm):
+    same_budget(arm, [*BUDGET[:2], {**BUDGET[2], "steps": 21, "corrections": 21}], BUDGET)
+
+
+def test_what_is_forgotten_is_what_the_known_cells_lost():
+    before = {"by_cell": {"add/1": 0.9, "add/2": 0.5, "sub/2": 0.6, "add/4": 1.0}}
+    after = {"by_cell": {"add/1": 0.8, "add/2": 0.7, "sub/2": 0.4, "add/4": 0.0}}
+    assert forgotten(before, after, 3) == pytest.approx((0.1 + 0 + 0.2) / 3)
+    assert forgotten(before, after, 1) == pytest.approx(0.1)
+    assert forgotten(before, before, 4) == 0
+
+
+@pytest.mark.parametrize("given", [{"arm": "random"}, {"seed": 3}, {"base": "b"}], ids=str)
+def test_a_comparison_has_arms_seeds_and_bases_of_its_own(given):
+    (name,) = given
+    with pytest.raises(UserError, match=f"leave out --{name}"):
+        main({"compare": "random", **given}, pytest.fail)
+
+
+# Two arms with two seeds, each a run of two rounds that is made up.
+
+N = 200
+ARMS = ("failure", "random")
+SEEDS = (1, 2)
+SHARES = {"failure": (0.4, 0.6, 0.9), "random": (0.4, 0.6, 0.8)}  # right after each round
+SAME = {"steps": 3, "batch": 8, "train_tokens": 1000, "generated_tokens": 500, "seconds": 2.5}
+SAME |= {"broken": 2, "auroc": 0.8, "ece": 0.1, "test_n": N, "test_low": 0.0, "test_high": 1.0}
+SAME |= {"by_level": {"1": 0.5, "2": 0.25}}
+MEASURES = {"auroc": 0.8, "ece": 0.1, "aurc": 0.1, "precision": 0.75, "recall": 0.5}
+
+
+def answers(arm, seed, round):
+    """(N,) which test questions a run answers right after a round."""
+    rng = np.random.default_rng(100 * seed + round + 10 * (arm == "random"))
+    return rng.random(N) < SHARES[arm][round]
+
+
+def row_of(arm, seed, round, price):
+    """A row of metrics.jsonl; `random` forgets a little of one cell in each round."""
+    accuracy = float(answers(arm, seed, round).mean())
+    lost = 0.1 * round if arm == "random" else 0.0
+    row = {"round": round, "arm": arm, "seed": seed, "corrections": price * round, **SAME}
+    row |= {"test_accuracy": accuracy, "by_cell": {"add/1": accuracy, "sub/1": 0.5 - lost}}
+    row |= {"fixed": 4 + seed, "label_coverage": 0.5 + round / 10, "label_precision": round / 4}
+    row["detector"] = {"scaled": MEASURES, "plain": {**MEASURES, "auroc": 0.6 + round / 10}}
+    return row
+
+
+def play(folder, arm, seed, price=50):
+    """Leave the files of a run, each of whose rounds has so many corrections."""
+    out = folder / f"{arm}-{seed}"
+    out.mkdir()
+    for round in range(3):
+        digits = "".join(str(int(ok)) for ok in answers(arm, seed, round))
+        append_rows(out / "metrics.jsonl", [row_of(arm, seed, round, price)])
+        append_rows(out / "answers.jsonl", [{"round": round, "right": digits}])
+    commit(out, 2, {"model": {}}, {"vocabulary": "", "config": {"base_levels": 1}})
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What is found of all four runs."""
+    folder = tmp_path_factory.mktemp("compare")
+    for arm in ARMS:
+        for seed in SEEDS:
+            play(folder, arm, seed)
+    return {"command": "python loop.py", **summarise(folder, list(ARMS), list(SEEDS))}
+
+
+def test_the_summary_is_json_and_has_the_cells_in_order(found):
+    assert json.loads(json.dumps(found)) == found
+    assert found["seeds"] == list(SEEDS)
+    cells = [(cell["arm"], cell["seed"]) for cell in found["cells"]]
+    assert cells == [(arm, seed) for arm in ARMS for seed in SEEDS]
+    assert [arm["arm"] for arm in found["arms"]] == list(ARMS)
+
+
+def test_the_summary_has_the_figures_of_each_cell(found):
+    for cell in found["cells"]:
+        right = answers(cell["arm"], cell["seed"], 2)
+        first = answers("failure", cell["seed"], 2)
+        fixed = int((right & ~first).sum())
+        broken = int((first & ~right).sum())
+        assert cell["test_accuracy"] == pytest.approx(right.mean())
+        assert cell["base"] == answers(cell["arm"], cell["seed"], 0).mean()
+        assert [corrections for corrections, _ in cell["curve"]] == [0, 50, 100]
+        assert cell["mcnemar"] == mcnemar(fixed, broken)
+        assert cell["seconds"] == 3 * 2.5
+        assert cell["corrections"] == 100
+        assert (cell["known_before"], cell["known_after"]) == (0.5, 0.5)
+        assert cell["auroc"] == [0.8, 0.8]
+        assert cell["label_precision"] == [0.25, 0.5]
+        assert cell["scores"]["plain"]["auroc"] == pytest.approx((0.7 + 0.8) / 2)
+
+
+def accuracies(arm):
+    """The accuracy at the end of an arm's runs, by seed."""
+    return [answers(arm, seed, 2).mean() for seed in SEEDS]
+
+
+def test_the_summary_has_the_means_of_each_arm(found):
+    for arm in found["arms"]:
+        assert arm["test_accuracy"] == pytest.approx(np.mean(accuracies(arm["arm"])))
+        assert arm["test_low"] < arm["test_accuracy"] < arm["test_high"]
+        assert arm["n"] == 2 * N
+        assert arm["fixed"] == 3 * 5.5
+    assert [arm["forgotten"] for arm in found["arms"]] == pytest.approx([0, 0.1])
+
+
+def test_the_summary_has_the_paired_difference_of_each_arm_to_failure(found):
+    failure, random = found["arms"]
+    difference = np.mean(accuracies("random")) - np.mean(accuracies("failure"))
+    assert failure["to_failure"] == 0
+    assert random["to_failure"] == pytest.approx(difference, abs=1e-4)
+    for arm in (failure, random):
+        assert arm["to_failure_low"] <= arm["to_failure"] <= arm["to_failure_high"]
+
+
+def test_runs_with_unequal_budgets_are_not_compared(tmp_path):
+    play(tmp_path, "failure", 1, price=50)
+    play(tmp_path, "random", 1, price=51)
+    with pytest.raises(UserError, match="corrections 51 in random, 50 in failure"):
+        summarise(tmp_path, ["failure", "random"], [1])
+
+
+# RESULTS.md.
+
+
+def columns(line):
+    return [part.strip() for part in line.strip("|").split("|")]
+
+
+def table(block):
+    """The rows of a table in Markdown, each by its titles."""
+    titles, rule, *lines = map(columns, block.splitlines())
+    assert set("".join(rule)) <= set("-:")
+    assert len(rule) == len(titles)
+    return [dict(zip(titles, line, strict=True)) for line in lines]
+
+
+def tables(page):
+    return [table(block) for block in page.split("\n\n") if block.startswith("|")]
+
+
+def test_the_page_has_its_command_and_its_picture_on_top(found):
+    page = results(found)
+    assert page.startswith("# ")
+    assert "\n    python loop.py\n" in page
+    assert "(compare.png)" in page
+    assert page.endswith(".\n")
+
+
+def test_the_first_table_has_each_arm_and_what_sets_it_apart_from_failure(found):
+    first, _, _ = tables(results(found))
+    assert [row["arm"] for row in first] == list(ARMS)
+    for row, arm in zip(first, found["arms"], strict=True):
+        mean = float(row["after (95 % interval)"].split("**")[1])
+        assert (row["n"], row["corrections"]) == (f"{2 * N}", "100")
+        assert mean == pytest.approx(arm["test_accuracy"], abs=5e-4)
+        assert float(row["forgotten"]) == pytest.approx(100 * arm["forgotten"], abs=0.005)
+
+    points = [row["points to `failure`"] for row in first]
+    assert points[0] == ""
+    mean, low, high = [100 * found["arms"][1][f"to_failure{end}"] for end in ("", "_low", "_high")]
+    assert points[1] == f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def price(cell):
+    """How many corrections it took to get to 90 %."""
+    reached = [corrections for corrections, accuracy in cell["curve"] if accuracy >= 0.9]
+    return str(reached[0]) if reached else "never"
+
+
+def test_the_second_table_has_each_run_and_says_what_was_not_reached(found):
+    _, second, _ = tables(results(found))
+    for row, cell in zip(second, found["cells"], strict=True):
+        assert (row["arm"], row["seed"]) == (cell["arm"], str(cell["seed"]))
+        assert row["corrections"] == "100"
+        assert row["to reach 90 %"] == price(cell)
+        assert row["labels right"] == "0.25-0.50"
+    assert len({row["to reach 90 %"] for row in second}) > 1
+
+
+def test_the_second_table_has_mcnemars_p_but_not_for_failure_itself(found):
+    _, second, _ = tables(results(found))
+    told = [row["McNemar's p"] for row in second]
+    assert told[:2] == ["", ""]
+    wanted = [cell["mcnemar"] for cell in found["cells"][2:]]
+    assert [float(p) for p in told[2:]] == pytest.approx(wanted, rel=0.5)
+
+
+def test_the_last_table_has_the_scores_of_failure(found):
+    *_, last = tables(results(found))
+    assert [row["score"] for row in last] == ["scaled", "plain"]
+    assert [row["AUROC"] for row in last] == ["0.800", "0.750"]
+    assert [row["recall"] for row in last] == ["0.500", "0.500"]
