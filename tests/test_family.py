@@ -1,0 +1,158 @@
+"""A new family of questions, as the README adds one: from a class to a run that learns it."""
+
+import inspect
+import json
+import sys
+from random import Random
+
+import pytest
+
+import loop
+from minisi.__main__ import ask
+from minisi.lab.testset import distinct, make_test_set, row
+from minisi.method import student
+from minisi.model.tokenizer import Codec
+from minisi.run.runtime import UserError, dice
+from minisi.tasks.arithmetic import Add, number
+from minisi.tasks.families import FAMILIES, family_of, vocabulary_words
+from minisi.tasks.family import Family, Way
+from minisi.tasks.problems import draw, solve, split_of
+from train import curriculum
+
+from .test_loop import ROOT, mostly, rows, settings
+
+QUESTIONS = 54  # of a round, 6 of each family
+TINIER = {
+    "rounds": 1,
+    "levels": 2,
+    "questions": QUESTIONS,
+    "dev_questions": QUESTIONS,
+    "base_levels": 2,
+    "base_batch": 18,
+    "base_chain_steps": 0,
+}
+
+
+class Twice(Add):
+    """`twice 41`: a number, doubled column by column."""
+
+    pattern = r"twice \d+"
+    words = "twice"
+
+    def ask(self, rng: Random, level: int) -> str:
+        return f"twice {number(rng, level + 1)}"
+
+    def solve(self, question: str) -> tuple[str, str]:
+        digits = question.removeprefix("twice ")
+        return self.work(digits, digits)
+
+    def parts(self, question: str, rng: Random) -> Way:
+        digits = question.removeprefix("twice ")
+        return (yield from super().parts(f"{digits}+{digits}", rng))
+
+
+class Undivided(Twice):
+    """The same for those who know no way to take it apart."""
+
+    parts = Family.parts
+
+
+@pytest.fixture(autouse=True)
+def twice(monkeypatch):
+    """The family, in the list of those that are known."""
+    monkeypatch.setitem(FAMILIES, "twice", Twice())
+
+
+@pytest.fixture
+def play(tmp_path, monkeypatch):
+    """Plays a tiny run of one round from nothing: pretraining, round 0 and round 1."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # which would take most of the time
+    old = (ROOT / "data" / "test.jsonl").read_text().splitlines()[::64]
+    new = [json.dumps(row(problem)) for problem in distinct(Random(1), "twice", 2, 4)]
+    test = tmp_path / "test.jsonl"
+    test.write_text("\n".join([*old, *new]))
+
+    def play(**changed):
+        return loop.loop(settings(tmp_path, test, **{**TINIER, **changed}))
+
+    return play
+
+
+def remembered(folder):
+    """What the memory holds of the family."""
+    memory = rows(folder / "loop", "memory")
+    return [failure for failure in memory if failure["family"] == "twice"]
+
+
+def test_it_is_what_the_readme_says():
+    assert inspect.getsource(Twice) in (ROOT / "README.md").read_text()
+
+
+def test_a_question_is_recognised_and_solved():
+    problem = solve("twice 476")
+    assert problem.family == family_of("twice 476") == "twice"
+    assert problem.target == "6+6+0=12,7+7+1=15,4+4+1=09|952"
+    assert FAMILIES["add"].solve("476+476") == (problem.steps, problem.answer)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 4])
+def test_what_is_asked_can_be_drawn_of_each_split(level):
+    for split in ("train", "dev", "test"):
+        problem = draw(dice(1, "twice"), split, "twice", level)
+        assert family_of(problem.question) == "twice"
+        assert split_of(problem.question) == split
+        assert len(problem.question) == len("twice ") + level + 1
+
+
+def test_the_tokenizer_has_its_word():
+    codec = Codec(vocabulary_words())
+    (ids,) = codec.encode(["twice 41|"])
+    assert [codec.vocabulary[i] for i in ids] == ["twice", " 4", "1", "|"]
+    assert codec.decode([ids]) == ["twice 41|"]
+
+
+def test_a_run_with_the_solver_corrects_and_measures_it(play, tmp_path):
+    made = play(corrector="solver")
+    assert [row["steps"] for row in made] == [0, 3]
+    assert {name for row in made for name in row["by_family"]} == set(FAMILIES)
+    failures = remembered(tmp_path)
+    assert len(failures) == QUESTIONS / len(FAMILIES)
+    for failure in failures:
+        assert failure["source"] == "solver"
+        assert failure["completion"] == solve(failure["question"]).target
+
+
+def test_the_base_is_taught_it(tmp_path):
+    batches = list(curriculum(settings(tmp_path, "", **TINIER)))
+    assert all("twice" in {problem.family for problem in problems} for problems in batches)
+
+
+def test_a_person_can_ask_it(play, tmp_path, capsys):
+    play(rounds=0)
+    ask(f"{tmp_path}/loop", "twice 41", "cpu")
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1].endswith("the answer is 82 by 1+1+0=02,4+4+0=08")
+
+
+def test_a_vote_on_its_parts_corrects_it(play, tmp_path, monkeypatch):
+    monkeypatch.setattr(student, "generate", mostly)
+    made = play(corrector="vote")
+    assert [row["steps"] for row in made] == [0, 3]
+    voted = [failure for failure in remembered(tmp_path) if failure["source"] == "vote"]
+    assert voted
+    for failure in voted:
+        assert failure["completion"] == solve(failure["question"]).target
+
+
+def test_a_vote_without_parts_leaves_it_unsolved_and_goes_on(play, tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "twice", Undivided())
+    monkeypatch.setattr(student, "generate", mostly)
+    made = play(corrector="vote", rounds=2)
+    assert [row["steps"] for row in made] == [0, 3, 3]
+    assert {failure["source"] for failure in remembered(tmp_path)} == {"unsolved"}
+    assert "vote" in {failure["source"] for failure in rows(tmp_path / "loop", "memory")}
+
+
+def test_a_test_set_of_more_problems_than_it_has_is_refused_in_one_sentence():
+    with pytest.raises(UserError, match=r"^twice has only \d+ distinct problems .* at level 1,"):
+        list(make_test_set())
