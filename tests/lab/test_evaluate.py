@@ -25,8 +25,8 @@ from minisi.model.generate import Completion
 from minisi.run.config import Config
 from minisi.tasks.problems import solve
 
+from ..answers import answered, best_f, counted, f_beta, said
 from ..conftest import Quiet
-from ..method.test_detect import answered, best_f, counted, f_beta, said
 
 PROBLEMS = [
     solve("3+4", level=1),

@@ -15,7 +15,7 @@ from minisi.lab.statistics import (
     wilson,
 )
 
-from ..method.test_detect import CASES, cases
+from ..answers import CASES, cases
 
 PUBLISHED = {
     (0, 10): (0, 0.2775),
