@@ -1,6 +1,9 @@
 """Tiny models for all tests, on the GPU where there is one."""
 
+import os
 from functools import partial
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tiny models, two threads wait for each other
 
 import pytest
 import torch
