@@ -18,7 +18,7 @@ if __name__ == "__main__":  # before torch is loaded, so that --help and a refus
 import sys
 import time
 from contextlib import closing
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from minisi.lab import compare, report
@@ -35,8 +35,6 @@ from minisi.run.progress import Progress, plan
 from minisi.run.runtime import cli, environment, pick_device
 from minisi.tasks.families import vocabulary_words
 from train import curriculum, get_base
-
-AUDITED = 100  # batches of pretraining whose problems are looked at again
 
 
 def play(run: Run, examiner: Examiner) -> Row:
@@ -104,7 +102,7 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
             report.begin(run, facts)
             while run.round <= config.rounds:
                 play_and_save(run, examiner)
-            leaks = audit(run, chain.from_iterable(islice(curriculum(made), AUDITED)))
+            leaks = audit(run, chain.from_iterable(curriculum(made)))
             report.finish(run, facts, leaks, time.monotonic() - begun)
     return journal.rows
 

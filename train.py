@@ -1,9 +1,4 @@
-"""Pretrain the base model: a GPT from scratch on solved problems of levels 1 to 3.
-
-    python train.py --out runs/base
-
-All problems are of the train split.
-"""
+"""Pretrain the base, a GPT, on solved problems: python train.py --out runs/base"""
 
 from minisi.run.config import Config, configure, parser
 
@@ -17,16 +12,12 @@ from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from torch.optim import Optimizer
 
 from minisi.model.gpt import GPT
 from minisi.model.optim import build, schedule
 from minisi.model.tokenizer import Codec
-from minisi.model.trainer import Example, encode, fit
-from minisi.run import checkpoint
-from minisi.run.checkpoint import State
+from minisi.model.trainer import encode, fit, restore, snapshot
+from minisi.run.checkpoint import check_settings, commit, lock, read_state
 from minisi.run.progress import Progress
 from minisi.run.runtime import UserError, cli, dice, pick_device
 from minisi.tasks.families import FAMILIES, vocabulary_words
@@ -48,77 +39,41 @@ def curriculum(config: Config) -> Iterator[list[Problem]]:
 
 
 def get_base(config: Config, device: str, codec: Codec, progress: Progress) -> tuple[GPT, Config]:
-    """The pretrained model, and the settings that it was made with.
-
-    It is made first where there is none, or made on from where that was stopped.
-    """
+    """The pretrained model, and its settings; made first where there is none, or made on."""
     folder = Path(config.base)
-    state = checkpoint.read_state(folder, codec.checksum)
-    checkpoint.check_settings(folder, state, asdict(config))
+    state = read_state(folder, codec.checksum)
+    check_settings(folder, state, asdict(config))
+    first, tokens = (state.number, state.facts["tokens"]) if state else (0, 0)
     progress.begin("pretraining")
-    model = GPT(config, len(codec.vocabulary)).to(device)
-    if state:
-        model.load_state_dict(state.tensors["model"])
-    if state and state.number == config.base_steps:
-        made = Config(**state.facts["config"])
-        progress.skip()
-        progress.say(f"base {folder}, made with seed {made.seed}", sys.stderr)
-        return model, made
-    with checkpoint.lock(folder):
-        pretrain(config, model, codec, state, progress)
-    return model, config
-
-
-def examples(config: Config, codec: Codec, first: int) -> Iterator[list[Example]]:
-    """The batches of the steps from `first` on."""
-    for problems in islice(curriculum(config), first, None):
-        yield encode(codec, [(problem.prompt, problem.target) for problem in problems])
-
-
-def pretrain(
-    config: Config, model: GPT, codec: Codec, state: State | None, progress: Progress
-) -> None:
-    """Train the model from its state to the last step; UserError where that fails."""
-    begun = time.monotonic()
-    first = state.number if state else 0
-    trained = state.facts["tokens"] if state else 0
-    start = f", from step {first:,} on" if state else ""
-    progress.say(f"{config.base}: pretraining a base{start}", sys.stderr)
     progress.skip(first)
+    model = GPT(config, len(codec.vocabulary)).to(device)
     optimizers = build(model, model.blocks, config.base_lr)
     if state:
-        for optimizer, saved in zip(optimizers, state.tensors["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        restore(model, optimizers, state.tensors)
+    if first == config.base_steps:
+        return model, Config(**state.facts["config"])
 
-    steps = range(config.base_steps)
-    rates = [schedule(step, config.base_steps) for step in steps]
+    progress.say(f"{folder}: pretraining a base, from step {first:,} on", sys.stderr)
+    rates = [schedule(step, config.base_steps) for step in range(config.base_steps)]
     # Questions join the loss late: from the start, they kept columns from growing later.
     late = config.base_steps - config.base_question_steps
-    weights = [config.base_question_weight * (step >= late) for step in steps]
-    saved_at = begun
+    weights = [config.base_question_weight * (step >= late) for step in range(len(rates))]
+    made = {"vocabulary": codec.checksum, "config": asdict(config)}
+    left = islice(curriculum(config), first, None)
+    batches = (encode(codec, [(p.prompt, p.target) for p in problems]) for problems in left)
+    due = time.monotonic() + SAVE_EVERY
     try:
-        for done in fit(model, optimizers, examples(config, codec, first), rates, weights, first):
-            progress.reach(done.steps, loss=f"{done.loss:.3f}")
-            if done.steps == config.base_steps or time.monotonic() > saved_at + SAVE_EVERY:
-                facts = {"vocabulary": codec.checksum, "tokens": trained + done.tokens}
-                save(config, model, optimizers, done.steps, facts)
-                saved_at = time.monotonic()
+        with lock(folder):
+            for done in fit(model, optimizers, batches, rates, weights, first):
+                progress.reach(done.steps, loss=f"{done.loss:.3f}")
+                if time.monotonic() > due or done.steps == config.base_steps:
+                    facts = {**made, "tokens": tokens + done.tokens}
+                    commit(folder, done.steps, snapshot(model, optimizers), facts)
+                    due = time.monotonic() + SAVE_EVERY
     except FloatingPointError as error:
-        advice = f"delete {config.base} and try half of --base_lr {config.base_lr}"
+        advice = f"delete {folder} and try half of --base_lr {config.base_lr}"
         raise UserError(f"pretraining failed, {error}: {advice}") from None
-    tokens = trained + done.tokens
-    seconds = time.monotonic() - begun
-    told = f"base: {done.steps:,} steps, {tokens:,} tokens, {seconds:.0f} s, saved in {config.base}"
-    progress.say(told, sys.stderr)
-
-
-def save(
-    config: Config, model: GPT, optimizers: list[Optimizer], step: int, facts: dict[str, Any]
-) -> None:
-    """Commit a state of pretraining."""
-    states = [optimizer.state_dict() for optimizer in optimizers]
-    tensors = {"model": model.state_dict(), "optimizers": states}
-    checkpoint.commit(Path(config.base), step, tensors, {**facts, "config": asdict(config)})
+    return model, config
 
 
 def main() -> None:
@@ -126,6 +81,7 @@ def main() -> None:
     device, _ = pick_device(CONFIG.device)
     with closing(Progress({"pretraining": CONFIG.base_steps})) as progress:
         get_base(CONFIG, device, Codec(vocabulary_words()), progress)
+    print(f"the base is in {CONFIG.base}")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,23 @@ def test_no_arm_is_asked_for_by_name_outside_of_its_table():
                 assert not {*ARMS, "solver", "vote"} & set(map(str, values)), path
 
 
+KEY = {"target", "work", "column", "apply"}  # what knows or works out right answers
+
+
+@pytest.mark.parametrize("name", [n for n in ORDER["method"].split() if n != "teacher"])
+def test_in_the_method_the_teacher_alone_has_the_key(name):
+    tree = ast.parse(path_of(f"method.{name}").read_text())
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    assert not {node.attr for node in used} & KEY
+    of_problems = {
+        ast.unparse(node) for node in used if ast.unparse(node.value).endswith("problem")
+    }
+    assert not {text.split(".")[-1] for text in of_problems} & {"answer", "steps"}
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    taken = {alias.name for node in imports for alias in node.names}
+    assert not taken & {"solve", "check", "FAMILIES", "equation", "reduce"}
+
+
 def test_the_readmes_problems_are_what_the_solver_says():
     rows = re.findall(r"^    (\w+) +([^|\n]+)\|([^|\n]+\|[^|\n]+)$", README, re.MULTILINE)
     assert {family for family, _, _ in rows} == set(FAMILIES)

@@ -20,7 +20,7 @@ from ..model.tokenizer import Codec
 from ..run import checkpoint
 from ..run.config import Config, configure
 from ..run.files import read_rows, write, write_json
-from ..run.runtime import UserError
+from ..run.runtime import UserError, typed
 from ..tasks.families import vocabulary_words
 from . import pictures
 from .controls import ARMS
@@ -50,7 +50,7 @@ def main(given: dict[str, Any], play: Play) -> None:
 def compare(config: Config, play: Play) -> None:
     """Play each arm with each seed, `failure` first; finished cells are kept.
 
-    Leaves compare.json, compare.png and RESULTS.md, and prints the last.
+    Leaves compare.json, compare.png and RESULTS.md, and prints a line for each arm.
     """
     folder = Path(config.out)
     seeds = list(dict.fromkeys(map(int, config.seeds.split(","))))
@@ -66,12 +66,13 @@ def compare(config: Config, play: Play) -> None:
         left = (time.monotonic() - begun) / done * (len(missing) - done)
         print(f"{done} of {len(missing)} done, {left / 60:.0f} minutes left", file=sys.stderr)
 
-    found = {"command": " ".join(["python", *sys.argv]), **summarise(folder, arms, seeds)}
-    text = results(found)
+    found = {"command": typed(), **summarise(folder, arms, seeds)}
     write_json(folder / "compare.json", found)
-    write(folder / "RESULTS.md", text)
+    write(folder / "RESULTS.md", results(found))
     pictures.draw(folder / "compare.png", partial(pictures.comparison, found))
-    print(text, end="")
+    for arm in found["arms"]:
+        print(SHORT.format(**arm, points=points(arm)))
+    print(f"all tables: {folder / 'RESULTS.md'}")
 
 
 def cell(config: Config, arm: str, seed: int) -> Config:
@@ -143,21 +144,22 @@ def figures(folder: Path, first: Path) -> Row:
     rows = read_rows(folder / "metrics.jsonl")
     arm = folder.name.split("-")[0]
     same_budget(arm, rows, read_rows(first / "metrics.jsonl"))
-    levels = checkpoint.read_state(folder).facts["config"]["base_levels"]
+    levels = checkpoint.made_with(folder)["base_levels"]
     better = last_answers(folder) - last_answers(first)
     before = rows[0]
     after = rows[-1]
+    played = rows[1:] or rows
     reached = [row["corrections"] for row in rows if row["test_accuracy"] >= GOAL]
     found = {name: after[name] for name in LAST}
     found |= {name: sum(row[name] for row in rows) for name in SUMMED}
-    found |= {name: [row[name] for row in rows[1:]] for name in EACH}
+    found |= {name: [row[name] for row in played] for name in EACH}
     found |= {"arm": arm, "base": before["test_accuracy"], "price": [*reached, -1][0]}
     for name, row in (("known_before", before), ("known_after", after)):
         found[name] = mean(list(taught(row["by_level"], levels).values()))
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(int((better > 0).sum()), int((better < 0).sum()))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]
-    found["scores"] = averages([row["detector"] for row in rows[1:]])
+    found["scores"] = averages([row["detector"] for row in played])
     return found
 
 
@@ -192,6 +194,7 @@ TOP = """# Arms compared
     {command}
 
 ![accuracy by corrections](compare.png)"""
+SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm, n, base, after (95 % interval), points to `failure`, levels of the base, forgotten,"
     " corrections, trained tokens, generated, seconds"
@@ -223,20 +226,24 @@ CELL = (
 )
 
 
+def points(arm: Row) -> str:
+    """How many points an arm is from `failure`, with the interval."""
+    if arm["arm"] == "failure":
+        return ""
+    ends = (100 * arm[f"to_failure{end}"] for end in ("", "_low", "_high"))
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*ends)
+
+
 def arm_line(arm: Row) -> str:
     """An arm in the first table."""
-    points = ""
-    if arm["arm"] != "failure":
-        ends = (100 * arm[f"to_failure{end}"] for end in ("", "_low", "_high"))
-        points = "{:+.1f} ({:+.1f} to {:+.1f})".format(*ends)
-    return ARM.format(**arm, points=points, lost=100 * arm["forgotten"])
+    return ARM.format(**arm, points=points(arm), lost=100 * arm["forgotten"])
 
 
 def cell_line(one: Row) -> str:
     """A cell in the second table."""
 
     def ends(name: str) -> str:
-        return f"{min(one[name], default=0):.2f}-{max(one[name], default=0):.2f}"
+        return f"{min(one[name]):.2f}-{max(one[name]):.2f}"
 
     return CELL.format(
         **one,

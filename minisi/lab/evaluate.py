@@ -1,8 +1,8 @@
-"""The examiner: looks at a round with a key of its own, and hands nothing back."""
+"""The examiner: looks at a round with a key of its own, and tells the method nothing of it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from ..method.student import Student
 from ..method.teacher import UNSOLVED
 from ..model.generate import Completion
 from ..run.files import read_rows
+from ..run.journal import Row
 from ..run.runtime import UserError
 from ..tasks.problems import Problem, check, parse, split_of
 from .statistics import auroc, ece, mcnemar, reliability, risk_coverage, wilson
 
-Row = dict[str, Any]
 TOLD = ("arm", "corrector", "seed", "batch")  # settings that stand in each row
 KINDS = ("wrong", "unsure", "unparsable")
 
@@ -179,7 +179,7 @@ def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
 
 
 def audit(run: Run, taught: Iterable[Problem]) -> str:
-    """Derive the split of what was learned from anew: the memory's file, what the base was taught.
+    """Derive the split anew of all in the memory's file, and of all that the base was taught.
 
     Returns how many leaked of how many; UserError where any did.
     """

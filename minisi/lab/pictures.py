@@ -42,7 +42,7 @@ def curve(rows: list[Row], plt: Any) -> Any:
     left.errorbar(asked, accuracy, [low, high], marker="o", capsize=3, label="after each round")
     left.axhline(accuracy[0], label="base", **DASHED)
     left.fill_between(asked, accuracy[0], accuracy, alpha=0.15)
-    left.legend(loc="lower right")
+    left.legend()
     gained = 100 * (accuracy[-1] - accuracy[0])
     left.set(title=f"All {rows[-1]['test_n']:,} test questions: {gained:+.1f} points")
     left.set(xlabel="corrections asked for", ylabel="test accuracy", ylim=(0, 1.02))
@@ -50,7 +50,7 @@ def curve(rows: list[Row], plt: Any) -> Any:
         values = [row["by_level"][level] for row in rows]
         right.plot(asked, values, marker="o", label=f"level {level}")
     right.set(title="By level", xlabel="corrections asked for")
-    right.legend(loc="center right")
+    right.legend()
     return figure
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..method.memory import Failure
 from ..method.run import Run
 from ..run.files import write, write_json
-from ..run.runtime import peak_memory
+from ..run.runtime import peak_memory, typed
 from . import pictures
 from .evaluate import Row
 
@@ -20,9 +20,8 @@ ROUND = (
 )
 BAR = 17  # columns of a full bar, which end at the hundredth
 STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
-FAILURE = (
-    "  {kind:10} {confidence:.2f}  {question:32.32}  said {said:14.14}  correction {known:.14}"
-)
+ROOM = 32  # columns of a shown question
+FAILURE = "  {kind:10} {sure:.2f}  {question:32}  said {said:14.14}  correction {correction:.14}"
 SCORE_TITLES = "score, AUROC, ECE, AURC, precision, recall"
 SCORE = "| {} | {auroc:.3f} | {ece:.3f} | {aurc:.3f} | {precision:.3f} | {recall:.3f} |"
 
@@ -38,9 +37,14 @@ def line(row: Row) -> str:
 
 def shown(failure: Failure) -> str:
     """A failure in a line: how sure the model was of what it said, and the correction."""
-    said = failure.said or failure.wrong_steps
-    known = failure.answer or "not found yet"
-    return FAILURE.format_map({**asdict(failure), "said": said, "known": known})
+    question = failure.question
+    return FAILURE.format(
+        kind=failure.kind,
+        sure=failure.confidence,
+        question=question if len(question) <= ROOM else f"{question[: ROOM - 2]}..",
+        said=failure.said or failure.wrong_steps,
+        correction=failure.answer or "not found yet",
+    )
 
 
 def begin(run: Run, facts: dict[str, Any]) -> None:
@@ -56,7 +60,8 @@ def show(run: Run) -> None:
     """Print the round that was just played, and some of its failures."""
     row = run.journal.rows[-1]
     run.progress.say(line(row))
-    failures = [f for f in run.memory.failures.values() if f.round == row["round"]]
+    rows = run.memory.failures.values()
+    failures = [f for f in rows if f.round == row["round"] and f.source != "own"]
     some = run.dice("shown").sample(failures, min(run.config.show, len(failures)))
     for failure in some:
         run.progress.say(shown(failure), sys.stderr)
@@ -69,7 +74,7 @@ def finish(run: Run, facts: dict[str, Any], leaks: str, seconds: float) -> None:
     pictures.draw(run.folder / "diagnostics.png", partial(pictures.diagnostics, rows[-1]))
     extra = {"leaks": leaks, "seconds": int(seconds), "memory_mib": peak_memory()}
     block = summary(rows, {**extra, "out": run.folder})
-    write(run.folder / "report.md", markdown(rows, sys.argv, facts, block))
+    write(run.folder / "report.md", markdown(rows, typed(), facts, block))
     run.progress.say(block)
 
 
@@ -110,13 +115,13 @@ def ledger(rows: list[Row], kind: str) -> str:
     return table(", ".join(["round", *rows[0][f"by_{kind}"]]), lines)
 
 
-def markdown(rows: list[Row], command: list[str], facts: dict[str, Any], block: str) -> str:
+def markdown(rows: list[Row], command: str, facts: dict[str, Any], block: str) -> str:
     """report.md: the command, the tables, the final block and the machine."""
     rounds = "\n".join([TITLES, *map(line, rows)])
     parts = [
         "# A run of minisi",
-        f"    python {' '.join(command)}",
-        "![accuracy by round](curve.png)",
+        f"    {command}",
+        "![accuracy by corrections](curve.png)",
         f"```\n{rounds}\n{block}\n```",
         ledger(rows, "level"),
         ledger(rows, "family"),

@@ -23,7 +23,7 @@ class Verdict(NamedTuple):
 class Attempt:
     """A question and what is made of it.
 
-    Each step of `play` fills in its part and reads only what stands above it.
+    Each step of `play` fills in its part.
     """
 
     problem: Problem

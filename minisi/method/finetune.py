@@ -22,13 +22,17 @@ Batches = list[list[Example]]
 RATES = (1.0, 0.5)  # of the learning rate: the second where the first ended in no numbers
 
 
+def no_strength(strength: float) -> None:
+    """Where nothing was learned there is nothing to set."""
+
+
 @dataclass
 class Learned:
     """What a lesson left on the model, not yet for good."""
 
     steps: int = 0
     tokens: int = 0
-    set_strength: Callable[[float], object] = float  # 1 as learned, 0 as before
+    set_strength: Callable[[float], None] = no_strength  # 1 as learned, 0 as before
 
 
 def finetune(run: Run, attempts: list[Attempt]) -> Learned:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -119,3 +119,16 @@ def mean(losses: list[Tensor]) -> float:
     if not math.isfinite(value):
         raise FloatingPointError("the loss is not finite")
     return value
+
+
+def snapshot(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
+    """All that training goes on from."""
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    return {"model": model.state_dict(), "optimizers": states}
+
+
+def restore(model: nn.Module, optimizers: list[Optimizer], tensors: dict[str, Any]) -> None:
+    """Go back to a snapshot."""
+    model.load_state_dict(tensors["model"])
+    for optimizer, saved in zip(optimizers, tensors["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)

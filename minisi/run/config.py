@@ -73,7 +73,7 @@ class Config:
     threshold: float = option(
         -1.0,
         "loop",
-        "confidence below which an answer is unsure, 0 to 1; -1 fits the F1 of errors on dev",
+        "confidence below which an answer is unsure, 0 to 1; -1 fits the F score of errors on dev",
         -1,
         1,
     )

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: the one place that writes to a disk."""
+"""Files that are whole or not there, and logs that grow row by row."""
 
 import hashlib
 import json

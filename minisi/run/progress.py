@@ -9,6 +9,7 @@ from .config import Config
 
 PACE = 60  # questions that are answered in the time of a training step
 TEST_QUESTIONS = 2048
+OWN = 2.0  # times as many answers where the model corrects itself
 USED = 0.4  # of the steps that a round may have at most
 LINE_EVERY = 20.0  # seconds between two lines where stderr is no terminal
 FORMAT = "{desc}: {percentage:3.0f}% |{bar:20}| {elapsed} gone, {remaining} left{postfix}"
@@ -52,6 +53,7 @@ class Progress:
             mininterval=0.2 if terminal else LINE_EVERY,
             miniters=0,
             smoothing=0,
+            delay=1.0,
             leave=False,
             bar_format=FORMAT,
         )
@@ -93,7 +95,8 @@ def plan(config: Config, played: int = 0) -> dict[str, float]:
 
     `played` are the rounds that lie behind, the look at the base among them.
     """
-    asked = (config.questions + 4 * config.dev_questions + TEST_QUESTIONS) / PACE
+    own = 1.0 if config.corrector == Config.corrector else OWN
+    asked = own * (config.questions + 4 * config.dev_questions + TEST_QUESTIONS) / PACE
     trained = USED * config.steps * config.batch / config.base_batch
     parts = {"pretraining": float(config.base_steps)}
     for number in range(played, config.rounds + 1):

@@ -89,6 +89,13 @@ def peak_memory() -> int:
     return getrusage(RUSAGE_SELF).ru_maxrss // unit
 
 
+def typed() -> str:
+    """The command that started this program, as a person would give it again."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    command = shlex.join(["python", *sys.argv])
+    return f"OMP_NUM_THREADS={threads} {command}" if threads else command
+
+
 def stop(number: int, frame: Any) -> None:
     """What the first SIGINT or SIGTERM does; later ones are ignored."""
     for other in (signal.SIGINT, signal.SIGTERM):
@@ -114,10 +121,9 @@ def cli(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as signalled:
         code = next(iter(signalled.args), 130)
         ended = "terminated" if code == 143 else "interrupted"
-        command = shlex.join(["python", *sys.argv])
         print(
             f"{ended}: what is finished is saved, and the same command goes on from there:"
-            f" {command}",
+            f" {typed()}",
             file=sys.stderr,
         )
         sys.exit(code)

@@ -37,8 +37,9 @@ class Family:
 
         What a model can do in parts it can learn to do at once: least-to-most prompting (Zhou et
         al. 2022, section 2) makes the labels, training on them is the distillation of Christiano
-        et al. (2018).  Text is cut and joined, no more: every sum, order and bit is the model's
-        own.  Cuts and padding are drawn, so that different ways check each other.
+        et al. (2018).  Text is cut and joined: every sum, order and bit of the solution is the
+        model's own; the program knows no sums but those of its padding.  Cuts and padding are
+        drawn, so that different ways check each other.
         """
         yield from ()
         return None

@@ -1,6 +1,7 @@
 """The comparison against counting by hand."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from minisi.lab.compare import forgotten, main, results, same_budget, summarise
 from minisi.lab.statistics import mcnemar
 from minisi.run.checkpoint import commit
+from minisi.run.config import Config
 from minisi.run.files import append_rows
 from minisi.run.runtime import UserError
 
@@ -81,7 +83,7 @@ def play(folder, arm, seed, price=50):
         digits = "".join(str(int(ok)) for ok in answers(arm, seed, round))
         append_rows(out / "metrics.jsonl", [row_of(arm, seed, round, price)])
         append_rows(out / "answers.jsonl", [{"round": round, "right": digits}])
-    commit(out, 2, {"model": {}}, {"vocabulary": "", "config": {"base_levels": 1}})
+    commit(out, 2, {"model": {}}, {"vocabulary": "", "config": asdict(Config(base_levels=1))})
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from minisi.method.attempt import Attempt, Verdict
 from minisi.method.memory import failure
 from minisi.model.generate import Completion
 from minisi.run.config import Config
+from minisi.run.runtime import typed
 from minisi.tasks.families import FAMILIES
 from minisi.tasks.problems import solve
 
@@ -169,7 +170,7 @@ def test_the_last_block_is_names_and_values():
 
 @pytest.fixture(scope="module")
 def page():
-    return markdown(ROWS, ["loop.py", "--seed", "1"], {"torch": "9.9"}, "---\nfinal: 1")
+    return markdown(ROWS, "python loop.py --seed 1", {"torch": "9.9"}, "---\nfinal: 1")
 
 
 def test_the_report_has_the_command_the_machine_and_the_pictures(page):
@@ -265,7 +266,7 @@ def test_a_finished_run_leaves_its_report_and_prints_the_last_block(
     told = {"leaks": "0 of 5", "seconds": 61, "memory_mib": 7, "out": run.folder}
     block = summary(ROWS[:2], told)
     assert capsys.readouterr().out == block + "\n"
-    assert (run.folder / "report.md").read_text() == markdown(ROWS[:2], sys.argv, facts, block)
+    assert (run.folder / "report.md").read_text() == markdown(ROWS[:2], typed(), facts, block)
     pictures = {path.name for path in run.folder.glob("*.png")}
     assert pictures == ({"curve.png", "diagnostics.png"} if drawn else set())
 
