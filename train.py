@@ -43,7 +43,8 @@ def get_base(config: Config, device: str, codec: Codec, progress: Progress) -> t
     folder = Path(config.base)
     state = read_state(folder, codec.checksum)
     check_settings(folder, state, asdict(config))
-    first, tokens = (state.number, state.facts["tokens"]) if state else (0, 0)
+    first = state.number if state else 0
+    tokens = state.facts["tokens"] if state else 0
     progress.begin("pretraining")
     progress.skip(first)
     model = GPT(config, len(codec.vocabulary)).to(device)

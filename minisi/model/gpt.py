@@ -62,7 +62,8 @@ class Block(nn.Module):
         """(B, T, C) -> (B, T, C); `turns` (2, T, D) are the cosines and sines of RoPE."""
         B, T, C = x.shape
         qkv = self.qkv(norm(x)).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
-        qk, v = qkv[:2], qkv[2]  # (2, B, H, T, D) and (B, H, T, D)
+        qk = qkv[:2]  # (2, B, H, T, D)
+        v = qkv[2]  # (B, H, T, D)
         a, b = qk.chunk(2, -1)  # the pairs that turn are (i, i + D/2)
         cos, sin = turns
         q, k = qk * cos + torch.cat((-b, a), -1) * sin

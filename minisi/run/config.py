@@ -179,11 +179,14 @@ class Parser(argparse.ArgumentParser):
         """Print the message with a suggestion and exit with code 2."""
         unknown = re.match(r"unrecognized arguments: (\S*)", message)
         refused = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        word, known = "", []
+        word = ""
+        known = []
         if unknown:
-            word, known = unknown[1], list(self._option_string_actions)
+            word = unknown[1]
+            known = list(self._option_string_actions)
         elif refused:
-            word, known = refused[1], re.findall(r"\w+", refused[2])
+            word = refused[1]
+            known = re.findall(r"\w+", refused[2])
         near = difflib.get_close_matches(word, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         super().error(f"{message}{hint} ({self.prog} --help lists all)")
