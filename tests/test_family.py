@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 import loop
-from minisi.__main__ import ask
+from minisi.lab.ask import ask, shown
 from minisi.lab.testset import distinct, make_test_set, row
 from minisi.method import student
 from minisi.model.tokenizer import Codec
@@ -127,11 +127,11 @@ def test_the_base_is_taught_it(tmp_path):
     assert all("twice" in {problem.family for problem in problems} for problems in batches)
 
 
-def test_a_person_can_ask_it(play, tmp_path, capsys):
+def test_a_person_can_ask_it(play, tmp_path):
     play(rounds=0)
-    ask(f"{tmp_path}/loop", "twice 41", "cpu")
-    told = capsys.readouterr().out.splitlines()
-    assert told[-1].endswith("the answer is 82 by 1+1+0=02,4+4+0=08")
+    (row,) = ask(f"{tmp_path}/loop", ["Twice  41 ?"], "cpu")
+    assert row["question"] == "twice 41"
+    assert shown(row).endswith("the answer is 82 by 1+1+0=02,4+4+0=08")
 
 
 def test_a_vote_on_its_parts_corrects_it(play, tmp_path, monkeypatch):

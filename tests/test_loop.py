@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import loop
-from minisi.__main__ import ask
 from minisi.lab import compare, evaluate
+from minisi.lab.ask import ask, shown
 from minisi.lab.controls import ARMS
 from minisi.method import student, teacher
 from minisi.method.detect import RAW
@@ -671,7 +671,7 @@ def test_a_mistake_gets_one_sentence(command, code, words):
 @pytest.mark.parametrize(("question", "words"), [("3+4", "python loop.py"), ("3-44", "below zero")])
 def test_a_question_that_cannot_be_asked_is_the_users_error(question, words):
     with pytest.raises(UserError, match=words):
-        ask("nowhere", question, "cpu")
+        shown(ask("nowhere", [question], "cpu")[0])
 
 
 def test_ask_says_whether_the_solver_agrees(finished):

@@ -90,5 +90,5 @@ class Run:
     def save(self, row: dict[str, Any], right: list[bool]) -> None:
         """Make the round count."""
         facts = {"corrections": self.corrections, "right": self.memory.right}
-        facts["weights"] = row["weights"]  # of the detector
+        facts |= {name: row[name] for name in ("weights", "threshold")}  # of the detector
         self.journal.commit(row, right, self.model.state_dict(), facts)

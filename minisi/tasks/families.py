@@ -14,14 +14,35 @@ FAMILIES: dict[str, Family] = {type(family).__name__.lower(): family for family 
 LONGEST = 500  # characters of a question
 
 
-def family_of(question: str) -> str:
-    """The family whose pattern the question matches; raises UserError where none does."""
+def matching(question: str) -> str:
+    """The family whose pattern the question matches; empty where none does."""
     for name, family in FAMILIES.items():
         if len(question) < LONGEST and re.fullmatch(family.pattern, question):
             return name
-    raise UserError(
-        f"no family can solve {question!r}: the README shows a question of each, such as '347+586'"
-    )
+    return ""
+
+
+def family_of(question: str) -> str:
+    """The family whose pattern the question matches; raises UserError where none does."""
+    family = matching(question)
+    if not family:
+        raise UserError(
+            f"no family can solve {question!r}: the README shows a question of each, such as"
+            " '347+586'"
+        )
+    return family
+
+
+def as_asked(text: str) -> str:
+    """A question as families write it, from what a person typed.
+
+    Capitals, needless spaces and a `=` or `?` at the end don't matter; a space between two digits
+    does.  What is no question of any family comes back as it was typed.
+    """
+    plain = " ".join(text.lower().split())
+    bare = plain.rstrip(" =?")
+    tight = re.sub(r"(?<!\d) | (?!\d)", "", bare)
+    return next((tried for tried in (plain, bare, f"{bare}?", tight) if matching(tried)), text)
 
 
 def vocabulary_words() -> list[str]:

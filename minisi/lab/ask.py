@@ -1,0 +1,74 @@
+"""Questions that a person types, answered by a model and checked."""
+
+from pathlib import Path
+from typing import Any
+
+from ..method.detect import RAW, confidence, features
+from ..model.generate import generate
+from ..model.gpt import GPT
+from ..model.tokenizer import Codec
+from ..run.checkpoint import read_state
+from ..run.config import Config
+from ..run.runtime import UserError, pick_device
+from ..tasks.families import as_asked, vocabulary_words
+from ..tasks.problems import BAR, Problem, check, solve
+
+HALF = 0.5  # the confidence below which a base, which has no threshold, is unsure
+Row = dict[str, Any]
+SHOWN = """steps: {steps}
+answer: {answer}
+confidence: {confidence:.4f}
+solver: {solver}"""
+
+
+def readable(text: str) -> Problem | Row:
+    """The problem that was typed, or what is wrong with it."""
+    try:
+        return solve(as_asked(text))
+    except UserError as error:
+        return {"question": text, "error": str(error)}
+
+
+def ask(run: str, texts: list[str], device: str) -> list[Row]:
+    """A row for each question: as it was read, answered, how surely, and whether that is right.
+
+    A question that can't be read gets a row with the error.  UserError where `run` has no model.
+    """
+    asked = [readable(text) for text in texts]
+    problems = [one for one in asked if isinstance(one, Problem)]
+    if not problems:
+        return asked
+    codec = Codec(vocabulary_words())
+    state = read_state(Path(run), codec.checksum)
+    if state is None:
+        raise UserError(
+            f"{run} holds no model: run python loop.py first, or name another folder with --run"
+        )
+    config = Config(**state.facts["config"])
+    model = GPT(config, len(codec.vocabulary)).to(pick_device(device)[0])
+    model.load_state_dict(state.tensors["model"])
+    completions = generate(model, codec, [p.prompt for p in problems], config.limit)
+    sure = confidence(features(completions), state.facts.get("weights", RAW)).tolist()
+    threshold = state.facts.get("threshold", HALF)
+
+    rows = {}
+    for problem, completion, share in zip(problems, completions, sure, strict=True):
+        steps, _, answer = completion.text.partition(BAR)
+        rows[problem] = {
+            "question": problem.question,
+            "steps": steps,
+            "answer": answer,
+            "confidence": share,
+            "sure": share >= threshold,
+            "verdict": check(problem.answer, completion.whole),
+        }
+    return [rows[one] if isinstance(one, Problem) else one for one in asked]
+
+
+def shown(row: Row) -> str:
+    """One answer, for a person; UserError where the question could not be read."""
+    if "error" in row:
+        raise UserError(row["error"])
+    problem = solve(row["question"])
+    truth = f"{row['verdict']}, the answer is {problem.answer} by {problem.steps}"
+    return SHOWN.format(**row, solver="agrees" if row["verdict"] == "right" else truth)

@@ -1,0 +1,130 @@
+"""What a person types, and what comes back."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from minisi.lab import ask as asking
+from minisi.lab.ask import ask, shown
+from minisi.model.generate import Completion
+from minisi.model.gpt import GPT
+from minisi.run.checkpoint import commit
+from minisi.run.config import Config
+from minisi.run.runtime import UserError, dice
+from minisi.tasks.families import FAMILIES, as_asked
+from minisi.tasks.problems import balanced, solve
+
+ROOT = Path(__file__).parents[2]
+CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("347+586", "347+586"),
+        (" 347 + 586 = ", "347+586"),
+        ("7 * 8?", "7*8"),
+        ("( 3 + 4 ) * 2 =?", "(3+4)*2"),
+        ("SORT 5  2 8", "sort 5 2 8"),
+        ("sort 5 2 8 ?", "sort 5 2 8"),
+        ("2 AND (3 or 7)", "2 and (3 or 7)"),
+        ("A>b,b>c from A 2", "a>b,b>c from a 2"),
+        ("Tom has 4 nuts, earns 6: how many?", "tom has 4 nuts, earns 6: how many?"),
+        ("Tom has 4 nuts, earns 6: how many", "tom has 4 nuts, earns 6: how many?"),
+    ],
+)
+def test_what_was_typed_is_read_as_its_family_writes_it(typed, read):
+    assert as_asked(typed) == read
+    assert solve(read)
+
+
+@pytest.mark.parametrize("typed", ["", "?", "What is it?", "3 4+5", "12 3", "3.5+1", "=", "sort"])
+def test_what_is_no_question_comes_back_as_it_was_typed(typed):
+    assert as_asked(typed) == typed
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_question_that_a_family_asks_is_read_as_it_stands(family):
+    for problem in balanced(dice(1, "typed"), "train", 4, 40, [family]):
+        assert as_asked(problem.question) == problem.question
+        assert as_asked(f"  {problem.question.upper()} ") == problem.question
+
+
+@pytest.fixture
+def folder(tmp_path, codec):
+    """A run whose detector is fitted: confidence is that of the least certain token."""
+    model = GPT(CONFIG, len(codec.vocabulary))
+    facts = {"vocabulary": codec.checksum, "config": asdict(CONFIG), "corrections": 0}
+    fitted = {"weights": [1.0, 0.0, 0.0, 0.0], "threshold": 0.75}
+    commit(tmp_path, 0, {"model": model.state_dict()}, {**facts, **fitted})
+    return str(tmp_path)
+
+
+SAID = {  # what stands in for the model says, and how sure it is
+    "3+4|": ("3+4+0=07|7", 0.9, True),
+    "5+6|": ("5+6+0=11|12", 0.6, True),
+    "8-1|": ("8-1-0", 0.9, False),
+}
+
+
+@pytest.fixture
+def said(monkeypatch):
+    def generate(model, codec, prompts, limit):
+        assert limit == CONFIG.limit
+        answers = [SAID[prompt] for prompt in prompts]
+        return [Completion(text, [1], [sure], whole, [0.5]) for text, sure, whole in answers]
+
+    monkeypatch.setattr(asking, "generate", generate)
+
+
+def test_each_question_gets_a_row_in_its_order(folder, said):
+    rows = ask(folder, ["8 - 1", "what?", "3+4=", "5+6", "3-5"], "cpu")
+    assert [row.get("verdict", "unread") for row in rows] == [
+        *("unparsable", "unread", "right", "wrong", "unread"),
+    ]
+    assert [row["question"] for row in rows] == ["8-1", "what?", "3+4", "5+6", "3-5"]
+    assert (rows[2]["steps"], rows[2]["answer"], rows[2]["sure"]) == ("3+4+0=07", "7", True)
+    assert (rows[3]["steps"], rows[3]["answer"], rows[3]["sure"]) == ("5+6+0=11", "12", False)
+    assert rows[3]["confidence"] == pytest.approx(0.6)
+    assert "no family" in rows[1]["error"]
+    assert "below zero" in rows[4]["error"]
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_the_same_question_twice_gets_two_rows(folder, said):
+    first, second = ask(folder, ["3+4", "3 + 4"], "cpu")
+    assert first == second
+
+
+def test_an_answer_is_shown_with_the_truth_beside_it(folder, said):
+    right, wrong = ask(folder, ["3+4", "5+6"], "cpu")
+    assert shown(right).splitlines()[-1] == "solver: agrees"
+    assert shown(wrong).splitlines()[-1] == "solver: wrong, the answer is 11 by 5+6+0=11"
+
+
+def test_where_there_is_no_model_the_remedy_is_said(tmp_path):
+    with pytest.raises(UserError, match="run python loop[.]py first"):
+        ask(str(tmp_path), ["3+4"], "cpu")
+
+
+def test_a_file_of_questions_becomes_a_json_row_each(folder, tmp_path):
+    (tmp_path / "questions.txt").write_text("3 + 4 =\nwhat?\n")
+    command = [sys.executable, "-m", "minisi", "ask", "--run", folder, "--device", "cpu"]
+    command += ["--file", f"{tmp_path}/questions.txt"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["question"] == "3+4"
+    assert second["question"] == "what?"
+
+
+@pytest.mark.parametrize("given", [[], ["3+4", "--file", "x"]])
+def test_a_question_or_a_file_is_asked_for_and_not_both(given):
+    command = [sys.executable, "-m", "minisi", "ask", *given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--file" in done.stderr
