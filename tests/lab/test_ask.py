@@ -107,7 +107,7 @@ def test_an_answer_is_shown_with_the_truth_beside_it(folder, said):
 
 
 def test_where_there_is_no_model_the_remedy_is_said(tmp_path):
-    with pytest.raises(UserError, match="run python loop[.]py first"):
+    with pytest.raises(UserError, match=r"run python loop\.py first"):
         ask(str(tmp_path), ["3+4"], "cpu")
 
 
