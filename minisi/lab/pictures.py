@@ -8,7 +8,6 @@ from typing import Any
 from ..run.files import write
 from .evaluate import Row
 
-BESIDE = {"xytext": (6, -3), "textcoords": "offset points", "size": 9}
 DASHED = {"linestyle": "--", "color": "grey"}
 
 
@@ -70,21 +69,21 @@ def diagnostics(row: Row, plt: Any) -> Any:
 
 def comparison(found: Row, plt: Any) -> Any:
     """compare.png: each arm's mean over seeds, by corrections, with its interval at the end."""
-    figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
-    for i, arm in enumerate(found["arms"]):
+    figure, axes = plt.subplots(figsize=(9, 4.8), layout="constrained")
+    best_first = sorted(found["arms"], key=lambda arm: -arm["test_accuracy"])
+    for i, arm in enumerate(best_first):
         color = f"C{i % 10}"
         curves = [cell["curve"] for cell in found["cells"] if cell["arm"] == arm["arm"]]
         for points in curves:
             axes.plot(*zip(*points, strict=True), color=color, alpha=0.2)
         asked, accuracy = mean(curves)
-        axes.plot(asked, accuracy, color=color, marker="o", markersize=4)
-        axes.vlines(asked[-1], arm["test_low"], arm["test_high"], color=color)
         label = f"{arm['arm']} {accuracy[-1]:.3f}"
-        axes.annotate(label, (asked[-1], accuracy[-1]), color=color, **BESIDE)
+        axes.plot(asked, accuracy, color=color, marker="o", markersize=4, label=label)
+        axes.vlines(asked[-1], arm["test_low"], arm["test_high"], color=color, linewidth=3)
     n = len(found["seeds"])
     axes.set(title=f"What each arm learns from its corrections: mean of {n} seeds, 95 % interval")
     axes.set(xlabel="corrections", ylabel="test accuracy")
-    axes.margins(x=0.1)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 
 

@@ -276,8 +276,8 @@ def test_a_finished_run_leaves_its_report_and_prints_the_last_block(
 FOUND = {
     "seeds": [1, 2],
     "arms": [
-        {"arm": "failure", "test_low": 0.6, "test_high": 0.8},
-        {"arm": "random", "test_low": 0.6, "test_high": 0.8},
+        {"arm": "failure", "test_accuracy": 0.7, "test_low": 0.6, "test_high": 0.8},
+        {"arm": "random", "test_accuracy": 0.7, "test_low": 0.6, "test_high": 0.8},
     ],
     "cells": [
         {"arm": arm, "seed": seed, "curve": [[0, 0.5], [100 * seed, 0.7]]}
