@@ -92,8 +92,11 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
             print(f"the run in {config.out} is finished: more --rounds go on", file=sys.stderr)
             return journal.rows
         device, why = pick_device(config.device)
-        what = f"{config.arm} arm, {config.corrector} corrector, seed {config.seed}"
-        print(f"minisi on {device} ({why}): {what}", file=sys.stderr)
+        print(
+            f"minisi on {device} ({why}): {config.arm} arm, {config.corrector} corrector,"
+            f" seed {config.seed}",
+            file=sys.stderr,
+        )
         with closing(Progress(plan(config, len(journal.rows)))) as progress:
             base, made = get_base(config, device, codec, progress)
             run = Run(config, ARMS[config.arm], base, codec, journal, progress, budget)
@@ -123,7 +126,7 @@ def main() -> None:
     if GIVEN.get("compare"):
         compare.main(GIVEN, loop)
         return
-    base = GIVEN.get("base", configure(GIVEN).base)
+    base = configure(GIVEN).base
     loop(configure(GIVEN, made_with(Path(base))))
 
 

@@ -43,34 +43,35 @@ def get_base(config: Config, device: str, codec: Codec, progress: Progress) -> t
     folder = Path(config.base)
     state = read_state(folder, codec.checksum)
     check_settings(folder, state, asdict(config))
+    progress.begin("pretraining")
     first = state.number if state else 0
     tokens = state.facts["tokens"] if state else 0
-    progress.begin("pretraining")
-    progress.skip(first)
     model = GPT(config, len(codec.vocabulary)).to(device)
     optimizers = build(model, model.blocks, config.base_lr)
     if state:
         restore(model, optimizers, state.tensors)
-    if first == config.base_steps:
+    progress.skip(first)
+    steps = config.base_steps
+    if first == steps:
         return model, Config(**state.facts["config"])
 
     progress.say(f"{folder}: pretraining a base, from step {first:,} on", sys.stderr)
-    rates = [schedule(step, config.base_steps) for step in range(config.base_steps)]
+    rates = [schedule(step, steps) for step in range(steps)]
     # Questions join the loss late: from the start, they kept columns from growing later.
-    late = config.base_steps - config.base_question_steps
-    weights = [config.base_question_weight * (step >= late) for step in range(len(rates))]
-    made = {"vocabulary": codec.checksum, "config": asdict(config)}
+    late = steps - config.base_question_steps
+    weights = [config.base_question_weight * (step >= late) for step in range(steps)]
+    facts = {"vocabulary": codec.checksum, "config": asdict(config)}
     left = islice(curriculum(config), first, None)
     batches = (encode(codec, [(p.prompt, p.target) for p in problems]) for problems in left)
-    due = time.monotonic() + SAVE_EVERY
+    saved = time.monotonic()
     try:
         with lock(folder):
             for done in fit(model, optimizers, batches, rates, weights, first):
                 progress.reach(done.steps, loss=f"{done.loss:.3f}")
-                if time.monotonic() > due or done.steps == config.base_steps:
-                    facts = {**made, "tokens": tokens + done.tokens}
+                if time.monotonic() - saved > SAVE_EVERY or done.steps == steps:
+                    facts["tokens"] = tokens + done.tokens
                     commit(folder, done.steps, snapshot(model, optimizers), facts)
-                    due = time.monotonic() + SAVE_EVERY
+                    saved = time.monotonic()
     except FloatingPointError as error:
         advice = f"delete {folder} and try half of --base_lr {config.base_lr}"
         raise UserError(f"pretraining failed, {error}: {advice}") from None

@@ -22,11 +22,18 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     ASKED = ASK.add_mutually_exclusive_group(required=True)
     ASKED.add_argument("question", nargs="?", help="such as '347+586'")
     ASKED.add_argument("--file", help="with a question a line: a JSON row is printed for each")
-    HELP = "folder with a model, of a run or a base (default %(default)s)"
-    ASK.add_argument("--run", default=Config.out, help=HELP)
+    ASK.add_argument(
+        "--run",
+        default=Config.out,
+        help="folder with a model, of a run or a base (default %(default)s)",
+    )
     for command in (ASK, BENCH):
-        HELP = "where to compute (default %(default)s)"
-        command.add_argument("--device", default="auto", choices=DEVICES, help=HELP)
+        command.add_argument(
+            "--device",
+            default="auto",
+            choices=DEVICES,
+            help="where to compute (default %(default)s)",
+        )
     GIVEN = PARSER.parse_args()
 
 import json

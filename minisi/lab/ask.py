@@ -1,7 +1,6 @@
 """Questions that a person types, answered by a model and checked."""
 
 from pathlib import Path
-from typing import Any
 
 from ..method.detect import RAW, confidence, features
 from ..model.generate import generate
@@ -11,20 +10,20 @@ from ..run.checkpoint import read_state
 from ..run.config import Config
 from ..run.runtime import UserError, pick_device
 from ..tasks.families import as_asked, vocabulary_words
-from ..tasks.problems import BAR, Problem, check, solve
+from ..tasks.problems import BAR, check, solve
+from .evaluate import Row
 
 HALF = 0.5  # the confidence below which a base, which has no threshold, is unsure
-Row = dict[str, Any]
 SHOWN = """steps: {steps}
 answer: {answer}
 confidence: {confidence:.4f}
 solver: {solver}"""
 
 
-def readable(text: str) -> Problem | Row:
-    """The problem that was typed, or what is wrong with it."""
+def read(text: str) -> Row:
+    """The question that was typed, as its family writes it, or what is wrong with it."""
     try:
-        return solve(as_asked(text))
+        return {"question": solve(as_asked(text)).question}
     except UserError as error:
         return {"question": text, "error": str(error)}
 
@@ -34,10 +33,10 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
 
     A question that can't be read gets a row with the error.  UserError where `run` has no model.
     """
-    asked = [readable(text) for text in texts]
-    problems = [one for one in asked if isinstance(one, Problem)]
-    if not problems:
-        return asked
+    rows = [read(text) for text in texts]
+    asked = [row for row in rows if "error" not in row]
+    if not asked:
+        return rows
     codec = Codec(vocabulary_words())
     state = read_state(Path(run), codec.checksum)
     if state is None:
@@ -47,22 +46,21 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
     config = Config(**state.facts["config"])
     model = GPT(config, len(codec.vocabulary)).to(pick_device(device)[0])
     model.load_state_dict(state.tensors["model"])
+    problems = [solve(row["question"]) for row in asked]
     completions = generate(model, codec, [p.prompt for p in problems], config.limit)
     sure = confidence(features(completions), state.facts.get("weights", RAW)).tolist()
     threshold = state.facts.get("threshold", HALF)
 
-    rows = {}
-    for problem, completion, share in zip(problems, completions, sure, strict=True):
+    for row, problem, completion, share in zip(asked, problems, completions, sure, strict=True):
         steps, _, answer = completion.text.partition(BAR)
-        rows[problem] = {
-            "question": problem.question,
+        row |= {
             "steps": steps,
             "answer": answer,
             "confidence": share,
             "sure": share >= threshold,
             "verdict": check(problem.answer, completion.whole),
         }
-    return [rows[one] if isinstance(one, Problem) else one for one in asked]
+    return rows
 
 
 def shown(row: Row) -> str:

@@ -8,8 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +30,13 @@ Play = Callable[[Config, list[int] | None], Any]
 SAME = ("steps", "batch", "corrections")  # in each round of arms that have one budget
 OWN = ("arm", "seed", "base")  # options that a comparison sets itself
 GOAL = 0.9  # the accuracy whose price is told
-LAST = ("seed", "corrections", "test_accuracy", "test_low", "test_high", "test_n")
+LAST = ("corrections", "test_accuracy", "test_low", "test_high", "test_n")
 SUMMED = ("train_tokens", "generated_tokens", "seconds", "fixed", "broken")
 EACH = ("auroc", "ece", "label_coverage", "label_precision")  # after each round
+MEANT = (*LAST, *SUMMED, "base", "known_before", "known_after", "forgotten", "mcnemar")
 
 
-def main(given: dict[str, Any], play: Play) -> None:
+def main(given: Row, play: Play) -> None:
     """The comparison that was asked for on the command line."""
     clash = [f"--{name}" for name in OWN if name in given]
     if clash:
@@ -69,7 +68,7 @@ def compare(config: Config, play: Play) -> None:
     found = {"command": typed(), **summarise(folder, arms, seeds)}
     write_json(folder / "compare.json", found)
     write(folder / "RESULTS.md", results(found))
-    pictures.draw(folder / "compare.png", partial(pictures.comparison, found))
+    pictures.draw(folder / "compare.png", pictures.comparison, found)
     for arm in found["arms"]:
         print(SHORT.format(**arm, points=points(arm)))
     print(f"all tables: {folder / 'RESULTS.md'}")
@@ -78,8 +77,13 @@ def compare(config: Config, play: Play) -> None:
 def cell(config: Config, arm: str, seed: int) -> Config:
     """The settings of one cell; a corrector counts as an arm, `failure` with that corrector."""
     name = "corrector" if arm in TEACHERS else "arm"
-    place = {"base": f"{config.out}/base-{seed}", "out": f"{config.out}/{arm}-{seed}"}
-    return replace(config, **{**place, "seed": seed, "arm": "failure", name: arm})
+    return replace(
+        config,
+        seed=seed,
+        base=f"{config.out}/base-{seed}",
+        out=f"{config.out}/{arm}-{seed}",
+        **{"arm": "failure", name: arm},
+    )
 
 
 def is_done(one: Config, vocabulary: str) -> bool:
@@ -94,19 +98,20 @@ def is_done(one: Config, vocabulary: str) -> bool:
 
 def budget(one: Config, config: Config) -> list[int] | None:
     """How many corrections each round of a cell has; None where that is its own affair."""
-    first = Path(config.out) / f"failure-{one.seed}"
+    first = f"{config.out}/failure-{one.seed}"
     bound = ARMS[one.arm].same_budget and one.corrector == config.corrector
-    if not bound or Path(one.out) == first:
+    if not bound or one.out == first:
         return None
-    spent = [row["corrections"] for row in read_rows(first / "metrics.jsonl")]
-    return [after - before for before, after in pairwise(spent)]
+    spent = [row["corrections"] for row in read_rows(Path(first, "metrics.jsonl"))]
+    return np.diff(spent).tolist()
 
 
 def same_budget(arm: str, rows: list[Row], first: list[Row]) -> None:
     """UserError that names the difference where an arm got another budget than `failure`."""
-    bound = arm in ARMS and ARMS[arm].same_budget
+    if arm not in ARMS or not ARMS[arm].same_budget:
+        return
     for row, other in zip(rows, first, strict=True):
-        for name in SAME if bound else ():
+        for name in SAME:
             if row[name] != other[name]:
                 raise UserError(
                     f"round {row['round']}: {name} {row[name]} in {arm}, {other[name]} in failure;"
@@ -117,17 +122,12 @@ def same_budget(arm: str, rows: list[Row], first: list[Row]) -> None:
 def last_answers(folder: Path) -> np.ndarray:
     """(questions,) 1 where a run ended with the right answer, else 0."""
     digits = read_rows(folder / "answers.jsonl")[-1]["right"]
-    return np.array([digit == "1" for digit in digits], float)
+    return np.array(list(digits), float)
 
 
-def taught(values: dict[str, float], levels: int) -> dict[str, float]:
+def taught(values: dict[str, float], levels: int) -> list[float]:
     """Those of the accuracies, by level or by cell, whose level the base was taught."""
-    return {name: x for name, x in values.items() if int(name.split("/")[-1]) <= levels}
-
-
-def mean(values: list[float]) -> float:
-    """The mean, as JSON takes it."""
-    return float(np.mean(values))
+    return [x for name, x in values.items() if int(name.split("/")[-1]) <= levels]
 
 
 def forgotten(before: Row, after: Row, levels: int) -> float:
@@ -135,29 +135,30 @@ def forgotten(before: Row, after: Row, levels: int) -> float:
 
     It is the mean over all cells that the base was taught.
     """
-    cells = taught(before["by_cell"], levels)
-    return mean([max(0.0, x - after["by_cell"][name]) for name, x in cells.items()])
+    lost = np.subtract(taught(before["by_cell"], levels), taught(after["by_cell"], levels))
+    return np.maximum(lost, 0).mean()
 
 
-def figures(folder: Path, first: Path) -> Row:
-    """What is told of one cell, beside the `failure` cell of its seed, `first`."""
-    rows = read_rows(folder / "metrics.jsonl")
-    arm = folder.name.split("-")[0]
+def figures(folder: Path, arm: str, seed: int) -> Row:
+    """What is told of one cell, beside the `failure` cell of its seed."""
+    own = folder / f"{arm}-{seed}"
+    first = folder / f"failure-{seed}"
+    rows = read_rows(own / "metrics.jsonl")
     same_budget(arm, rows, read_rows(first / "metrics.jsonl"))
-    levels = checkpoint.made_with(folder)["base_levels"]
-    better = last_answers(folder) - last_answers(first)
+    levels = checkpoint.made_with(own)["base_levels"]
+    better = (last_answers(own) - last_answers(first)).tolist()
     before = rows[0]
     after = rows[-1]
     played = rows[1:] or rows
     reached = [row["corrections"] for row in rows if row["test_accuracy"] >= GOAL]
-    found = {name: after[name] for name in LAST}
+    found = {name: after[name] for name in ("seed", *LAST)}
     found |= {name: sum(row[name] for row in rows) for name in SUMMED}
     found |= {name: [row[name] for row in played] for name in EACH}
     found |= {"arm": arm, "base": before["test_accuracy"], "price": [*reached, -1][0]}
-    for name, row in (("known_before", before), ("known_after", after)):
-        found[name] = mean(list(taught(row["by_level"], levels).values()))
+    found["known_before"] = np.mean(taught(before["by_level"], levels))
+    found["known_after"] = np.mean(taught(after["by_level"], levels))
     found["forgotten"] = forgotten(before, after, levels)
-    found["mcnemar"] = mcnemar(int((better > 0).sum()), int((better < 0).sum()))
+    found["mcnemar"] = mcnemar(better.count(1), better.count(-1))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]
     found["scores"] = averages([row["detector"] for row in played])
     return found
@@ -165,45 +166,42 @@ def figures(folder: Path, first: Path) -> Row:
 
 def averages(detectors: list[Row]) -> Row:
     """The means of the scores' measures."""
-    found: Row = {}
+    found = {}
     for name, measures in detectors[0].items():
-        found[name] = {m: mean([scores[name][m] for scores in detectors]) for m in measures}
+        found[name] = {m: np.mean([scores[name][m] for scores in detectors]) for m in measures}
     return found
 
 
 def summarise(folder: Path, arms: list[str], seeds: list[int]) -> Row:
     """All cells, and for each arm the means over seeds and the paired difference to `failure`."""
-    found: Row = {"seeds": seeds, "arms": [], "cells": []}
+    found = {"seeds": seeds, "arms": [], "cells": []}
     reference = np.stack([last_answers(folder / f"failure-{seed}") for seed in seeds])
     for arm in arms:
-        cells = [figures(folder / f"{arm}-{s}", folder / f"failure-{s}") for s in seeds]
+        cells = [figures(folder, arm, seed) for seed in seeds]
         right = np.stack([last_answers(folder / f"{arm}-{seed}") for seed in seeds])
-        numbers = [name for name, value in cells[0].items() if isinstance(value, (int, float))]
-        told = [name for name in numbers if name not in ("seed", "price")]
-        row = {name: mean([one[name] for one in cells]) for name in told}
-        row |= {"arm": arm, "n": right.size, "to_failure": float((right - reference).mean())}
+        better = right - reference
+        row = {name: np.mean([one[name] for one in cells]) for name in MEANT}
+        row |= {"arm": arm, "n": right.size, "to_failure": better.mean()}
         row["test_low"], row["test_high"] = bootstrap(right)
-        row["to_failure_low"], row["to_failure_high"] = bootstrap(right - reference)
+        row["to_failure_low"], row["to_failure_high"] = bootstrap(better)
         found["arms"].append(row)
         found["cells"] += cells
     return found
 
 
-TOP = """# Arms compared
+PAGE = """# Arms compared
 
     {command}
 
-![accuracy by corrections](compare.png)"""
-SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
-ARM_TITLES = (
-    "arm, n, base, after (95 % interval), points to `failure`, levels of the base, forgotten,"
-    " corrections, trained tokens, generated, seconds"
-)
-CELL_TITLES = (
-    "arm, seed, base, after (95 % interval), McNemar's p, corrections, to reach 90 %,"
-    " levels of the base, lowest AUROC, highest ECE, labelled, labels right"
-)
-EXPLAINED = """Each row of the first table is the mean over seeds, with 95 % intervals from a
+![accuracy by corrections](compare.png)
+
+{arms}
+
+{cells}
+
+{scores}
+
+Each row of the first table is the mean over seeds, with 95 % intervals from a
 bootstrap over seeds and questions; differences are paired by question.  McNemar's p, exact, is of
 one run against `failure` with its seed.  *Levels of the base* is the accuracy on the levels that
 the base was taught, before and after.  *Forgotten* is the accuracy lost there, in points, over the
@@ -214,15 +212,25 @@ questions that it looked for a correction of, and of `vote` those that it flagge
 from outside.  *Labelled* and *labels right* are the lowest and highest share of the rounds.  The
 last table is of the detector in the runs of `failure`, the mean over rounds and seeds.
 """
-AFTER = "{base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
-KNOWN = "{known_before:.3f} -> {known_after:.3f}"
+SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
+ARM_TITLES = (
+    "arm | n | base | after (95 % interval) | points to `failure` | levels of the base | forgotten"
+    " | corrections | trained tokens | generated | seconds"
+)
 ARM = (
-    f"| {{arm}} | {{n:,}} | {AFTER} | {{points}} | {KNOWN} | {{lost:.2f}} | {{corrections:,.0f}} |"
-    " {train_tokens:,.0f} | {generated_tokens:,.0f} | {seconds:.0f} |"
+    "| {arm} | {n:,} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
+    " | {points} | {known_before:.3f} -> {known_after:.3f} | {lost:.2f} | {corrections:,.0f}"
+    " | {train_tokens:,.0f} | {generated_tokens:,.0f} | {seconds:.0f} |"
+)
+CELL_TITLES = (
+    "arm | seed | base | after (95 % interval) | McNemar's p | corrections | to reach 90 %"
+    " | levels of the base | lowest AUROC | highest ECE | labelled | labels right"
 )
 CELL = (
-    f"| {{arm}} | {{seed}} | {AFTER} | {{p}} | {{corrections:,}} | {{reached}} | {KNOWN} |"
-    " {lowest:.3f} | {highest:.3f} | {labelled} | {labels_right} |"
+    "| {arm} | {seed} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
+    " | {p} | {corrections:,} | {reached} | {known_before:.3f} -> {known_after:.3f}"
+    " | {auroc[0]:.3f} | {ece[1]:.3f} | {label_coverage[0]:.2f}-{label_coverage[1]:.2f}"
+    " | {label_precision[0]:.2f}-{label_precision[1]:.2f} |"
 )
 
 
@@ -241,30 +249,19 @@ def arm_line(arm: Row) -> str:
 
 def cell_line(one: Row) -> str:
     """A cell in the second table."""
-
-    def ends(name: str) -> str:
-        return f"{min(one[name]):.2f}-{max(one[name]):.2f}"
-
-    return CELL.format(
-        **one,
-        p="" if one["arm"] == "failure" else f"{one['mcnemar']:.1g}",
-        reached=f"{one['price']:,}" if one["price"] >= 0 else "never",
-        lowest=min(one["auroc"]),
-        highest=max(one["ece"]),
-        labelled=ends("label_coverage"),
-        labels_right=ends("label_precision"),
-    )
+    ends = {name: (min(one[name]), max(one[name])) for name in EACH}
+    p = "" if one["arm"] == "failure" else f"{one['mcnemar']:.1g}"
+    reached = f"{one['price']:,}" if one["price"] >= 0 else "never"
+    return CELL.format(**{**one, **ends}, p=p, reached=reached)
 
 
 def results(found: Row) -> str:
     """RESULTS.md: the command, the arms, the cells, the detector's scores."""
     cells = found["cells"]
     scores = averages([one["scores"] for one in cells if one["arm"] == "failure"])
-    parts = [
-        TOP.format(command=found["command"]),
-        table(ARM_TITLES, map(arm_line, found["arms"])),
-        table(CELL_TITLES, map(cell_line, cells)),
-        score_table(scores),
-        EXPLAINED,
-    ]
-    return "\n\n".join(parts)
+    return PAGE.format(
+        command=found["command"],
+        arms=table(ARM_TITLES, map(arm_line, found["arms"])),
+        cells=table(CELL_TITLES, map(cell_line, cells)),
+        scores=score_table(scores),
+    )

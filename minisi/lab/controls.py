@@ -5,6 +5,7 @@ An arm is a row of ARMS.  Torch is loaded where it is needed, so that --help ans
 
 from __future__ import annotations
 
+from copy import deepcopy
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,12 @@ def nothing(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
 
 def shifted(attempts: list[Attempt]) -> None:
     """Move each correction to the next attempt of its family: it looks right and is not."""
-    for family in {attempt.problem.family for attempt in attempts}:
-        mates = [attempt for attempt in attempts if attempt.problem.family == family]
-        found = [(attempt.correction, attempt.source) for attempt in mates]
-        moved = found[-1:] + found[:-1]
-        for attempt, (correction, source) in zip(mates, moved, strict=True):
-            attempt.correction = correction
-            attempt.source = source
+    passed = {a.problem.family: (a.correction, a.source) for a in attempts}  # the last to the first
+    for attempt in attempts:
+        family = attempt.problem.family
+        own = (attempt.correction, attempt.source)
+        attempt.correction, attempt.source = passed[family]
+        passed[family] = own
 
 
 def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
@@ -51,10 +51,10 @@ def all_weights(run: Run, batches: Batches, rate: float) -> Learned:
     from ..model.optim import build
 
     model = run.model
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    before = deepcopy(model.state_dict())
     optimizers = build(model.requires_grad_(True), model.blocks, run.config.full_lr)
     learned = train(run, optimizers, batches, rate)
-    after = {name: weight.clone() for name, weight in model.state_dict().items()}
+    after = deepcopy(model.state_dict())
 
     def blend(share: float) -> None:
         mixed = {name: before[name].lerp(weight, share) for name, weight in after.items()}

@@ -1,6 +1,6 @@
 """The examiner: looks at a round with a key of its own, and tells the method nothing of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from ..model.generate import Completion
 from ..run.files import read_rows
 from ..run.journal import Row
 from ..run.runtime import UserError
-from ..tasks.problems import Problem, check, parse, split_of
+from ..tasks.problems import Problem, check, split_of
 from .statistics import auroc, ece, mcnemar, reliability, risk_coverage, wilson
 
 TOLD = ("arm", "corrector", "seed", "batch")  # settings that stand in each row
@@ -63,29 +63,28 @@ class Examiner:
 def accuracy(problems: list[Problem], right: list[bool]) -> Row:
     """Accuracy with its 95 % interval; by family, by level, and by both."""
 
-    def by(name: Callable[[Problem], str]) -> dict[str, float]:
-        groups: dict[str, list[bool]] = {}
+    def by(name: str) -> dict[str, float]:
+        groups = {}
         for problem, ok in zip(problems, right, strict=True):
-            groups.setdefault(name(problem), []).append(ok)
+            groups.setdefault(name.format(problem), []).append(ok)
         return {name: share(groups[name]) for name in sorted(groups)}
 
     low, high = wilson(sum(right), max(1, len(right)))
-    found = {
+    return {
         "test_n": len(right),
         "test_accuracy": share(right),
         "test_low": low,
         "test_high": high,
+        "by_family": by("{0.family}"),
+        "by_level": by("{0.level}"),
+        "by_cell": by("{0.family}/{0.level}"),
     }
-    found["by_family"] = by(lambda p: p.family)
-    found["by_level"] = by(lambda p: str(p.level))
-    found["by_cell"] = by(lambda p: f"{p.family}/{p.level}")
-    return found
 
 
 def labels(attempts: Sequence[Attempt]) -> Row:
     """How many got a correction, and how many of the corrections end in the key, as shares."""
     corrected = [attempt for attempt in attempts if attempt.correction]
-    right = [parse(a.correction)[1] == a.problem.answer for a in corrected]
+    right = [check(a.problem.answer, a.correction) == "right" for a in corrected]
     coverage = len(corrected) / max(1, len(attempts))
     return {"label_coverage": coverage, "label_precision": share(right)}
 
@@ -99,20 +98,19 @@ def scores(completions: list[Completion], weights: Weights) -> dict[str, np.ndar
         "product": [x.sum() for x in logs],
         "mean_entropy": [-c.entropy for c in completions],
     }
-    found = {name: np.exp(np.array(values)) for name, values in plain.items()}
+    found = {name: np.exp(values) for name, values in plain.items()}
     return {"scaled": confidence(features(completions), weights), **found}
 
 
 def flagging(score: np.ndarray, right: np.ndarray, threshold: float) -> Row:
     """How good a score is: AUROC, ECE, AURC, and "this is wrong" below its threshold."""
     flagged = score < threshold
-    hits = int((flagged & ~right).sum())
     return {
         "auroc": auroc(score, right),
         "ece": ece(score, right),
         "aurc": float(risk_coverage(score, right).sum() / max(1, len(right))),
-        "precision": hits / max(1, int(flagged.sum())),
-        "recall": hits / max(1, int((~right).sum())),
+        "precision": share((~right[flagged]).tolist()),
+        "recall": share(flagged[~right].tolist()),
     }
 
 
@@ -122,8 +120,8 @@ def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) 
     Those have thresholds of their own, fitted to the same exam with the same `beta`.  Of the
     confidence itself `reliability` has ten bins, and `risk` is at ten coverages.
     """
-    truth = np.array(right, dtype=bool)
-    marks = np.array(exam.right, dtype=bool)
+    truth = np.array(right, bool)
+    marks = np.array(exam.right, bool)
     weights, threshold = exam.detector
     fitted = scores([attempt.completion for attempt in exam.attempts], weights)
     found = scores(said, weights)
@@ -132,7 +130,8 @@ def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) 
     rows = {name: flagging(score, truth, limits[name]) for name, score in found.items()}
 
     sure = found["scaled"]
-    doubtful = int((~truth[sure < threshold]).sum())
+    wrong = sure[~truth]
+    doubtful = int((wrong < threshold).sum())
     risk = np.append(risk_coverage(sure, truth), 0.0)  # the last where there are no answers
     covered = -(-len(truth) * np.arange(1, 11) // 10)  # how many answers
     return {
@@ -141,7 +140,7 @@ def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) 
         "detector": rows,
         "reliability": reliability(sure, truth).round(4).tolist(),
         "doubtful_wrong": doubtful,
-        "confident_wrong": int((~truth).sum()) - doubtful,
+        "confident_wrong": len(wrong) - doubtful,
         "risk": risk[covered - 1].round(4).tolist(),
     }
 

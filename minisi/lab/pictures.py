@@ -5,39 +5,39 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..run.files import write
 from .evaluate import Row
 
 DASHED = {"linestyle": "--", "color": "grey"}
 
 
-def draw(path: Path, plot: Callable[[Any], Any]) -> bool:
-    """Write what `plot(matplotlib.pyplot)` draws as PNG; false where matplotlib is missing."""
+def draw(path: Path, plot: Callable[..., None], *content: Any) -> bool:
+    """Write as PNG what `plot(*content, figure)` draws; false where matplotlib is missing."""
     try:
-        import matplotlib
+        from matplotlib import figure as drawing
     except ImportError:
         return False
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure = plot(pyplot)
+    figure = drawing.Figure(layout="constrained")
+    plot(*content, figure)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120)
     write(path, buffer.getvalue())
-    pyplot.close()
     return True
 
 
-def curve(rows: list[Row], plt: Any) -> Any:
+def curve(rows: list[Row], figure: Any) -> None:
     """curve.png: accuracy by the corrections that were asked for, over all and by level."""
     asked = [row["corrections"] for row in rows]
     accuracy = [row["test_accuracy"] for row in rows]
     low = [row["test_accuracy"] - row["test_low"] for row in rows]
     high = [row["test_high"] - row["test_accuracy"] for row in rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    figure.set_size_inches(10, 4)
+    left, right = figure.subplots(1, 2, sharey=True)
     left.errorbar(asked, accuracy, [low, high], marker="o", capsize=3, label="after each round")
     left.axhline(accuracy[0], label="base", **DASHED)
     left.fill_between(asked, accuracy[0], accuracy, alpha=0.15)
@@ -50,12 +50,12 @@ def curve(rows: list[Row], plt: Any) -> Any:
         right.plot(asked, values, marker="o", label=f"level {level}")
     right.set(title="By level", xlabel="corrections asked for")
     right.legend()
-    return figure
 
 
-def diagnostics(row: Row, plt: Any) -> Any:
+def diagnostics(row: Row, figure: Any) -> None:
     """diagnostics.png: how far the detector of a round can be trusted."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
+    figure.set_size_inches(8, 3.6)
+    left, right = figure.subplots(1, 2)
     for n, sure, share in row["reliability"]:
         left.scatter(sure, share, 4 * n**0.5, color="C0")
     left.plot([0, 1], [0, 1], **DASHED)
@@ -64,19 +64,19 @@ def diagnostics(row: Row, plt: Any) -> Any:
     right.plot([n / 10 for n in range(1, 11)], row["risk"], marker="o", markersize=4)
     right.set(title=f"AUROC {row['auroc']:.3f}", ylabel="share that is wrong", ylim=(0, None))
     right.set(xlabel="share answered, the surest first")
-    return figure
 
 
-def comparison(found: Row, plt: Any) -> Any:
+def comparison(found: Row, figure: Any) -> None:
     """compare.png: each arm's mean over seeds, by corrections, with its interval at the end."""
-    figure, axes = plt.subplots(figsize=(9, 4.8), layout="constrained")
+    figure.set_size_inches(9, 4.8)
+    axes = figure.subplots()
     best_first = sorted(found["arms"], key=lambda arm: -arm["test_accuracy"])
     for i, arm in enumerate(best_first):
         color = f"C{i % 10}"
         curves = [cell["curve"] for cell in found["cells"] if cell["arm"] == arm["arm"]]
         for points in curves:
-            axes.plot(*zip(*points, strict=True), color=color, alpha=0.2)
-        asked, accuracy = mean(curves)
+            axes.plot(*np.transpose(points), color=color, alpha=0.2)
+        asked, accuracy = np.mean(curves, 0).T
         label = f"{arm['arm']} {accuracy[-1]:.3f}"
         axes.plot(asked, accuracy, color=color, marker="o", markersize=4, label=label)
         axes.vlines(asked[-1], arm["test_low"], arm["test_high"], color=color, linewidth=3)
@@ -84,10 +84,3 @@ def comparison(found: Row, plt: Any) -> Any:
     axes.set(title=f"What each arm learns from its corrections: mean of {n} seeds, 95 % interval")
     axes.set(xlabel="corrections", ylabel="test accuracy")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    return figure
-
-
-def mean(curves: list[list[list[float]]]) -> list[list[float]]:
-    """The mean of curves of points (x, y): its (xs, ys)."""
-    axes = zip(*(zip(*points, strict=True) for points in curves), strict=True)
-    return [[sum(x) / len(x) for x in zip(*values, strict=True)] for values in axes]

@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import partial
-from typing import Any
 
 from ..method.memory import Failure
 from ..method.run import Run
@@ -19,10 +17,16 @@ ROUND = (
     " {broken:6} {test_accuracy:8.4f}   {test_low:.3f}-{test_high:.3f} {bar}"
 )
 BAR = 17  # columns of a full bar, which end at the hundredth
+BLOCK = """---
+base_accuracy: {first[test_accuracy]:.4f}
+final_accuracy: {last[test_accuracy]:.4f}
+final_low: {last[test_low]:.4f}
+final_high: {last[test_high]:.4f}
+test_n: {last[test_n]}
+corrections: {last[corrections]}"""
 STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
 ROOM = 32  # columns of a shown question
-FAILURE = "  {kind:10} {sure:.2f}  {question:32}  said {said:14.14}  correction {correction:.14}"
-SCORE_TITLES = "score, AUROC, ECE, AURC, precision, recall"
+SCORE_TITLES = "score | AUROC | ECE | AURC | precision | recall"
 SCORE = "| {} | {auroc:.3f} | {ece:.3f} | {aurc:.3f} | {precision:.3f} | {recall:.3f} |"
 
 
@@ -38,16 +42,17 @@ def line(row: Row) -> str:
 def shown(failure: Failure) -> str:
     """A failure in a line: how sure the model was of what it said, and the correction."""
     question = failure.question
-    return FAILURE.format(
-        kind=failure.kind,
-        sure=failure.confidence,
-        question=question if len(question) <= ROOM else f"{question[: ROOM - 2]}..",
-        said=failure.said or failure.wrong_steps,
-        correction=failure.answer or "not found yet",
+    if len(question) > ROOM:
+        question = f"{question[: ROOM - 2]}.."
+    said = failure.said or failure.wrong_steps
+    correction = failure.answer or "not found yet"
+    return (
+        f"  {failure.kind:10} {failure.confidence:.2f}  {question:{ROOM}}  said {said:14.14}"
+        f"  correction {correction:.14}"
     )
 
 
-def begin(run: Run, facts: dict[str, Any]) -> None:
+def begin(run: Run, facts: Row) -> None:
     """Write down what is run on what; print the table as far as it is."""
     (run.folder / "report.md").unlink(missing_ok=True)
     (run.folder / "adapters").mkdir(exist_ok=True)
@@ -67,37 +72,34 @@ def show(run: Run) -> None:
         run.progress.say(shown(failure), sys.stderr)
 
 
-def finish(run: Run, facts: dict[str, Any], leaks: str, seconds: float) -> None:
+def finish(run: Run, facts: Row, leaks: str, seconds: float) -> None:
     """Leave the pictures and report.md, and print the final block."""
     rows = run.journal.rows
-    pictures.draw(run.folder / "curve.png", partial(pictures.curve, rows))
-    pictures.draw(run.folder / "diagnostics.png", partial(pictures.diagnostics, rows[-1]))
+    pictures.draw(run.folder / "curve.png", pictures.curve, rows)
+    pictures.draw(run.folder / "diagnostics.png", pictures.diagnostics, rows[-1])
     extra = {"leaks": leaks, "seconds": int(seconds), "memory_mib": peak_memory()}
     block = summary(rows, {**extra, "out": run.folder})
     write(run.folder / "report.md", markdown(rows, typed(), facts, block))
     run.progress.say(block)
 
 
-def summary(rows: list[Row], extra: dict[str, Any]) -> str:
+def summary(rows: list[Row], extra: Row) -> str:
     """The final block: `name: value` lines under `---`, made for grep."""
     first = rows[0]
     last = rows[-1]
-    values = {"base_accuracy": f"{first['test_accuracy']:.4f}"}
-    for end in ("accuracy", "low", "high"):
-        values[f"final_{end}"] = f"{last[f'test_{end}']:.4f}"
-    values |= {"test_n": last["test_n"], "corrections": last["corrections"]}
+    lines = [BLOCK.format(first=first, last=last)]
     for kind in ("level", "family"):
+        before = first[f"by_{kind}"]
         for name, after in last[f"by_{kind}"].items():
-            values[f"{kind}_{name}"] = f"{first[f'by_{kind}'][name]:.4f} -> {after:.4f}"
-    lines = [f"{name}: {value}" for name, value in {**values, **extra}.items()]
-    return "\n".join(["---", *lines])
+            lines.append(f"{kind}_{name}: {before[name]:.4f} -> {after:.4f}")
+    lines += [f"{name}: {value}" for name, value in extra.items()]
+    return "\n".join(lines)
 
 
 def table(titles: str, lines: Iterable[str]) -> str:
-    """A table in Markdown, from its titles with commas between and its finished lines."""
-    names = titles.split(", ")
-    rule = ["---"] + ["---:"] * (len(names) - 1)
-    return "\n".join([f"| {' | '.join(names)} |", f"| {' | '.join(rule)} |", *lines])
+    """A table in Markdown, from its titles with bars between and its finished lines."""
+    rule = "---" + " | ---:" * titles.count("|")
+    return "\n".join([f"| {titles} |", f"| {rule} |", *lines])
 
 
 def score_table(scores: Row) -> str:
@@ -112,10 +114,10 @@ def ledger(rows: list[Row], kind: str) -> str:
     for row in rows:
         values = row[f"by_{kind}"].values()
         lines.append(f"| {row['round']} | {' | '.join(f'{x:.3f}' for x in values)} |")
-    return table(", ".join(["round", *rows[0][f"by_{kind}"]]), lines)
+    return table(" | ".join(["round", *rows[0][f"by_{kind}"]]), lines)
 
 
-def markdown(rows: list[Row], command: str, facts: dict[str, Any], block: str) -> str:
+def markdown(rows: list[Row], command: str, facts: Row, block: str) -> str:
     """report.md: the command, the tables, the final block and the machine."""
     rounds = "\n".join([TITLES, *map(line, rows)])
     parts = [

@@ -6,6 +6,7 @@ Shapes: N answers, of which `right` (N,) says which are right, and `scores` (N,)
 from math import comb, sqrt
 
 import numpy as np
+from numpy import ndarray
 
 NORMAL = 1.959964  # the quantile of the normal distribution for 95 %
 
@@ -29,46 +30,46 @@ def mcnemar(fixed: int, broken: int) -> float:
     return min(1.0, 2 * tail / 2**n)
 
 
-def bootstrap(values: np.ndarray, draws: int = 2000) -> list[float]:
-    """95 % percentile interval of the mean of (seeds, questions).
+def bootstrap(values: ndarray) -> list[float]:
+    """95 % percentile interval of the mean of (seeds, questions), from 2000 draws.
 
     Seeds are drawn anew, then questions within each (Davison and Hinkley 1997, 3.8).
     """
     rng = np.random.default_rng(0)
     seeds, n = values.shape
     means = []
-    for _ in range(draws):
+    for _ in range(2000):
         drawn = rng.integers(seeds, size=seeds)
         means.append(np.mean([values[seed, rng.integers(n, size=n)].mean() for seed in drawn]))
     return np.quantile(means, [0.025, 0.975]).tolist()
 
 
-def auroc(scores: np.ndarray, right: np.ndarray) -> float:
+def auroc(scores: ndarray, right: ndarray) -> float:
     """Probability that a right answer scores above a wrong one, ties counting half.
 
     It is Mann and Whitney's U; 0.5 if one kind is missing.
     """
     n = int(right.sum())
     m = len(right) - n
-    if n == 0 or m == 0:
+    if n * m == 0:
         return 0.5
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2  # from 1; ties share their mean rank
     return float((ranks[place][right].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def bin_of(scores: np.ndarray, bins: int) -> np.ndarray:
+def bin_of(scores: ndarray, bins: int) -> ndarray:
     """(N,) numbers of equal-width bins of the scores from 0 to 1."""
     return np.minimum((scores * bins).astype(int), bins - 1)
 
 
-def ece(scores: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+def ece(scores: ndarray, right: ndarray, bins: int = 15) -> float:
     """Expected calibration error: the mean gap of accuracy and confidence (Guo et al. 2017, 3)."""
     gap = np.bincount(bin_of(scores, bins), right - scores, bins)
     return float(np.abs(gap).sum() / max(1, len(scores)))
 
 
-def reliability(scores: np.ndarray, right: np.ndarray, bins: int = 10) -> np.ndarray:
+def reliability(scores: ndarray, right: ndarray, bins: int = 10) -> ndarray:
     """(bins, 3): how many scores a bin has, their mean, and the share that is right."""
     place = bin_of(scores, bins)
     size = np.bincount(place, minlength=bins)
@@ -76,7 +77,7 @@ def reliability(scores: np.ndarray, right: np.ndarray, bins: int = 10) -> np.nda
     return np.stack([size, *means], 1)
 
 
-def risk_coverage(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
+def risk_coverage(scores: ndarray, right: ndarray) -> ndarray:
     """(N,) shares of wrong answers among the 1, 2, ... N with the highest scores.
 
     Their mean is AURC (Geifman and El-Yaniv 2017).

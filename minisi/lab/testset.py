@@ -20,7 +20,7 @@ def distinct(
 
     UserError where there are too few.
     """
-    found: dict[str, Problem] = {}
+    found = {}
     for _ in range(PATIENCE):
         problem = draw(rng, "test", family, level)
         name = identity(problem.question, family)
@@ -36,15 +36,15 @@ def distinct(
 
 def row(problem: Problem) -> dict[str, Any]:
     """What the file says of a problem."""
-    solution = {"steps": problem.steps, "answer": problem.answer}
-    return {"id": identity(problem.question, problem.family), **asdict(problem), **solution}
+    name = identity(problem.question, problem.family)
+    return {"id": name, **asdict(problem), "steps": problem.steps, "answer": problem.answer}
 
 
 def make_test_set(count: int = 2048, levels: int = 4) -> Iterator[str]:
     """The lines of data/test.jsonl: distinct problems, even over families and levels."""
     rng = Random("minisi test set")
     each = count // (len(FAMILIES) * levels)
-    taken: set[str] = set()
+    taken = set()
     for family, level in product(FAMILIES, range(1, levels + 1)):
         rows = [row(problem) for problem in distinct(rng, family, level, each, taken)]
         taken |= {row["id"] for row in rows}
@@ -57,11 +57,11 @@ def read_test_set(path: str | Path) -> list[Problem]:
         rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
         found = [Problem(r["family"], r["level"], r["question"]) for r in rows]
         whole = [row(problem) for problem in found] == rows
-        foreign = [problem for problem in found if split_of(problem.question) != "test"]
+        splits = {split_of(problem.question) for problem in found}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, UserError) as error:
         raise UserError(
             f"cannot read the test set {path} ({error}): git checkout {path} restores it"
         ) from None
-    if foreign or not whole or not found:
+    if not whole or splits != {"test"}:
         raise UserError(f"the test set {path} is damaged: git checkout {path} restores it")
     return found

@@ -1,16 +1,10 @@
 """How experiments differ: an arm is data.  `lab/controls.py` has those that are compared."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import NamedTuple
 
 from .attempt import Attempt
-
-Pick = Callable[[Random, list[Attempt], int], list[Attempt]]
-Alter = Callable[[list[Attempt]], None]
 
 
 def flagged_first(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
@@ -26,14 +20,16 @@ def unchanged(attempts: list[Attempt]) -> None:
     """Corrections stay as they are."""
 
 
-@dataclass(frozen=True)
-class Arm:
-    """How an experiment differs from `failure`; a default is what `failure` does."""
+class Arm(NamedTuple):
+    """How an experiment differs from `failure`; a default is what `failure` does.
 
-    pick: Pick = flagged_first  # which answers are corrected
-    alter: Alter = unchanged  # what is done to the corrections
+    `pick` and `alter` are called like their defaults, which stand above.
+    """
+
+    pick: Callable = flagged_first  # which answers are corrected
+    alter: Callable = unchanged  # what is done to the corrections
     keeps_own: bool = True  # a right answer that was unsure is its own correction, and free
     replays: bool = True  # right answers are trained on beside the failures
-    recalls: Callable[..., Any] | None = None  # what is learned in place of the memory
-    trains: Callable[..., Any] | None = None  # what is trained in place of an adapter
+    recalls: Callable | None = None  # what is learned in place of the memory
+    trains: Callable | None = None  # what is trained in place of an adapter
     same_budget: bool = True  # it gets as many steps and corrections a round as `failure`

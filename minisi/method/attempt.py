@@ -1,7 +1,5 @@
 """The record that travels: one question on its way through a round."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +26,7 @@ class Attempt:
 
     problem: Problem
     again: bool = False  # 1. whether it was asked before, and found no correction
-    completion: Completion | None = None  # 2. what the model said
+    completion: "Completion | None" = None  # 2. what the model said
     verdict: Verdict | None = None  # 3. right or wrong, and how sure
     correction: str = ""  # 4. `steps|answer`; empty where nobody found one
     source: str = ""  # 4. who corrected, or `unsolved`; empty where nobody was asked

@@ -14,9 +14,10 @@ from ..tasks.problems import parse
 from .attempt import Attempt, Verdict
 from .teacher import Teacher
 
-Weights = tuple[float, ...]  # of the scaling: one for each feature
-RAW: Weights = (1.0, 0.0, 0.0, 0.0)  # no scaling: the probability of the least certain token
+Weights = list[float]  # of the scaling: one for each feature
+RAW = [1.0, 0.0, 0.0, 0.0]  # no scaling: the probability of the least certain token
 TINY = 1e-7  # the least probability that is told from zero
+DECAY = 0.01  # of the weights: it keeps them finite where no answer is wrong
 
 
 def features(completions: list[Completion]) -> np.ndarray:
@@ -29,28 +30,25 @@ def features(completions: list[Completion]) -> np.ndarray:
     questions = [np.log(np.clip([1.0, *c.prompt_probabilities], TINY, 1)) for c in completions]
     least_likely = [question.min() for question in questions]
     whole = [question.sum() for question in questions]
-    ones = np.ones(len(completions))
+    ones = np.ones_like(sure)
     return np.stack([np.log(sure / (1 - sure)), least_likely, whole, ones], 1)
 
 
 def confidence(x: np.ndarray, weights: Weights) -> np.ndarray:
     """(N,) probabilities of being right from (N, 4) features: the logistic of their sum."""
-    return 1 / (1 + np.exp(-np.clip(x @ np.array(weights), -30, 30)))
+    return 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
 
 
-def fit_weights(x: np.ndarray, right: np.ndarray, decay: float = 0.01) -> Weights:
-    """Logistic regression of features (N, 4) by Newton's method.
-
-    The decay keeps it finite where no answer is wrong.
-    """
+def fit_weights(x: np.ndarray, right: np.ndarray) -> Weights:
+    """Logistic regression of features (N, 4) by Newton's method."""
     w = np.zeros(x.shape[1])
     for _ in range(20):
         p = confidence(x, w)
         curvature = p * (1 - p)
-        hessian = x.T @ (x * curvature[:, None]) + decay * np.eye(len(w))
-        gradient = x.T @ (p - right) + decay * w
-        w = w - np.linalg.solve(hessian, gradient)
-    return tuple(w.tolist())
+        hessian = x.T @ (x * curvature[:, None]) + DECAY * np.eye(len(w))
+        gradient = x.T @ (p - right) + DECAY * w
+        w -= np.linalg.solve(hessian, gradient)
+    return w.tolist()
 
 
 def fit_threshold(scores: np.ndarray, right: np.ndarray, beta: float = 1.0) -> float:
@@ -58,16 +56,16 @@ def fit_threshold(scores: np.ndarray, right: np.ndarray, beta: float = 1.0) -> f
 
     In it recall counts `beta` times.  0, which flags nothing, where no answer is wrong.
     """
+    if right.all():
+        return 0.0
     n = len(scores)
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     wrong = np.cumsum(~right[order])  # among the lowest 1, 2, ... n scores
-    if n == 0 or wrong[-1] == 0:
-        return 0.0
     flagged = np.arange(1, n + 1)
     f = (1 + beta**2) * wrong / (flagged + beta**2 * wrong[-1])
     f[:-1][ordered[1:] == ordered[:-1]] = 0  # a threshold can't part equal scores
-    best = int(f.argmax())
+    best = f.argmax()
     if best + 1 == n:
         return float(np.nextafter(ordered[best], 2))
     return float(ordered[best : best + 2].mean())
@@ -90,8 +88,7 @@ class Detector(NamedTuple):
                 kind = "wrong"
             else:
                 kind = "unsure" if sure < self.threshold else "right"
-            doubted = kind == "unsure" and told is None
-            flagged = doubted or kind in ("wrong", "unparsable")
+            flagged = kind != "right" and not told
             attempt.verdict = Verdict(kind, sure, flagged)
 
 
@@ -99,7 +96,7 @@ def fit(
     completions: list[Completion], right: list[bool], threshold: float, beta: float
 ) -> Detector:
     """A detector for completions of which some are right; a threshold of 0 or more is kept."""
-    truth = np.array(right, dtype=bool)
+    truth = np.array(right, bool)
     x = features(completions)
     weights = fit_weights(x, truth)
     if threshold < 0:

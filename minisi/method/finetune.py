@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -41,18 +42,18 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
     if not pairs:
         return Learned()
     batches = chunks(encode(run.codec, pairs), run.config.batch)
-    before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
+    before = deepcopy(run.model.state_dict())
     learn = run.arm.trains or adapters
     for rate in RATES:
         try:
             return learn(run, batches, rate)
         except FloatingPointError as error:
-            said = f"round {run.round} at {rate:g} of the rate: {error}; what it learned is dropped"
-            print(said, file=sys.stderr)
+            print(
+                f"round {run.round} at {rate:g} of the rate: {error}; what it learned is dropped",
+                file=sys.stderr,
+            )
             lora.remove(run.model)
             run.model.load_state_dict(before)
-        finally:
-            run.model.requires_grad_(False)
     return Learned()
 
 
@@ -90,7 +91,7 @@ def adapters(run: Run, batches: Batches, rate: float) -> Learned:
     weights = lora.add(run.model.blocks, config.r, config.lora_alpha, generator)
     learned = train(run, [adamw(weights, config.lr)], batches, rate)
     learned.set_strength = partial(lora.scale, run.model)
-    path = run.folder / "adapters" / f"round_{run.round:02d}.pt"
+    path = run.folder / f"adapters/round_{run.round:02d}.pt"
     write_tensors(path, lora.state(run.model))
     return learned
 
@@ -102,6 +103,5 @@ def train(run: Run, optimizers: list[Optimizer], batches: Batches, rate: float) 
     weights = [run.config.question_weight] * len(batches)
     for done in fit(run.model, optimizers, batches, rates, weights):
         run.progress.advance(done.steps - learned.steps, loss=f"{done.loss:.3f}")
-        learned.steps = done.steps
-        learned.tokens = done.tokens
+        learned = Learned(done.steps, done.tokens)
     return learned

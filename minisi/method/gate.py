@@ -1,6 +1,6 @@
 """Dev questions, drawn fresh each round: they fit the detector, and decide what is kept."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..model import lora
@@ -13,8 +13,7 @@ from .run import Run
 SCALES = (1.0, 0.5, 0.25)  # strengths that the gate tries; 0 is known before
 
 
-@dataclass(frozen=True)
-class Exam:
+class Exam(NamedTuple):
     """Dev questions that the teacher can mark, as they were answered before the lesson."""
 
     attempts: list[Attempt]
@@ -42,9 +41,9 @@ def share(right: list[bool]) -> float:
 
 
 def marked(run: Run, attempts: list[Attempt]) -> list[bool]:
-    """Have the questions answered, and marked by the teacher."""
+    """Have questions answered, and marked by the teacher, who can mark them."""
     run.student.answer(attempts)
-    return [bool(run.teacher.says(attempt)) for attempt in attempts]
+    return [run.teacher.says(attempt) for attempt in attempts]
 
 
 def examine(run: Run) -> Exam:
@@ -64,11 +63,12 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
 
     Nothing is kept unless that is at least what it was before.
     """
-    accuracy = {0.0: exam.accuracy}
+    accuracy = {}  # from the strongest on, so that the first of equals is the strongest
     for scale in SCALES if learned.steps else ():
         learned.set_strength(scale)
         accuracy[scale] = share(marked(run, [replace(attempt) for attempt in exam.attempts]))
-    best = max(accuracy, key=lambda scale: (accuracy[scale], scale))
+    accuracy[0.0] = exam.accuracy
+    best = max(accuracy, key=accuracy.get)
     learned.set_strength(best)
     if best > 0:
         lora.merge(run.model)

@@ -14,7 +14,7 @@ from .teacher import UNSOLVED
 FAILING = 4  # times as often as the others are failures drawn that still fail
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Failure:
     """One row of memory.jsonl: a question, what the model said, and the correction."""
 
@@ -45,7 +45,7 @@ def failure(attempt: Attempt, round: int) -> Failure:
     steps, _, answer = attempt.correction.partition(BAR)
     wrong_steps, _, said = attempt.completion.text.partition(BAR)
     return Failure(
-        id=identity(problem.question, problem.family),
+        id=identity(problem.question),
         **asdict(problem),
         steps=steps,
         answer=answer,
@@ -63,14 +63,14 @@ def failure(attempt: Attempt, round: int) -> Failure:
 class FailureMemory:
     """An append-only JSONL file and its contents; the last row of an id counts.
 
-    `right[id]` is whether it was last answered as its correction says.
+    `failures[id]` is that row; `right[id]` is whether it was last answered as its correction says.
     """
 
     def __init__(self, path: Path) -> None:
         """Read the file, where there is one; UserError where a row of it is damaged."""
         self.path = path
-        self.failures: dict[str, Failure] = {}
-        self.right: dict[str, bool] = {}
+        self.failures = {}
+        self.right = {}
         try:
             self.remember([Failure(**row) for row in read_rows(path)])
         except TypeError:
@@ -85,7 +85,7 @@ class FailureMemory:
     def append(self, attempts: list[Attempt], round: int) -> None:
         """Store failures; a problem of the dev or test split may never get here."""
         rows = [failure(attempt, round) for attempt in attempts]
-        leaks = [row.question for row in rows if split_of(row.question, row.family) != "train"]
+        leaks = [row.question for row in rows if split_of(row.question) != "train"]
         if leaks:  # not an assert, which python -O would leave out
             raise AssertionError(f"leak: not of the train split: {leaks}")
         append_rows(self.path, map(asdict, rows))
@@ -93,7 +93,7 @@ class FailureMemory:
 
     def unknown(self, problems: list[Problem]) -> list[Problem]:
         """Those of the problems that are not remembered, each once."""
-        named = {identity(p.question, p.family): p for p in problems}
+        named = {identity(p.question): p for p in problems}
         return [problem for name, problem in named.items() if name not in self.failures]
 
     def unsolved(self) -> list[Problem]:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.config import Config
-from ..run.journal import Journal
+from ..run.journal import Journal, Row
 from ..run.progress import Progress
 from ..run.runtime import dice
 from ..tasks.problems import Problem, balanced
@@ -66,7 +65,7 @@ class Run:
     def pick(self, attempts: list[Attempt]) -> list[Attempt]:
         """What the arm has corrected."""
         count = sum(attempt.verdict.flagged for attempt in attempts)
-        if self.budget is not None:
+        if self.budget:
             count = self.budget[self.round - 1]
         return self.arm.pick(self.dice("arm"), attempts, count)
 
@@ -87,8 +86,8 @@ class Run:
                 kept.append(attempt)
         return kept
 
-    def save(self, row: dict[str, Any], right: list[bool]) -> None:
+    def save(self, row: Row, right: list[bool]) -> None:
         """Make the round count."""
-        facts = {"corrections": self.corrections, "right": self.memory.right}
-        facts |= {name: row[name] for name in ("weights", "threshold")}  # of the detector
+        facts = {name: row[name] for name in ("corrections", "weights", "threshold")}
+        facts["right"] = self.memory.right
         self.journal.commit(row, right, self.model.state_dict(), facts)

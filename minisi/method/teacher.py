@@ -5,13 +5,12 @@ solution is known, the model's own answers to parts of a question are put togeth
 `Family.parts` for what that is.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..run.config import Config
 from ..run.runtime import chunks, dice, torch_dice
 from ..tasks.families import FAMILIES
 from ..tasks.family import Way
@@ -19,7 +18,6 @@ from ..tasks.problems import Problem, check, parse, prompt_of
 from .attempt import Attempt
 
 if TYPE_CHECKING:
-    from ..run.config import Config
     from .student import Student
 
 Stream = tuple[str, int]  # a use of randomness: purpose and round
@@ -29,20 +27,27 @@ UNSOLVED = "unsolved"  # the source where nobody found a correction
 
 @dataclass
 class Teacher:
-    """What the three teachers have in common."""
+    """A teacher without the key, for which what the model agrees with itself on stands.
+
+    Who has the key overrides `says`, `solutions` and `markable`.
+    """
 
     config: Config
-    student: Student
+    student: "Student"
     name = ""  # the source of its corrections
     caution = 1.0  # how many times recall counts as much as precision in what the detector flags
 
     def says(self, attempt: Attempt) -> bool | None:
-        """Whether the answer is right; None where there is nobody to ask."""
-        raise NotImplementedError
+        """Whether the answer is right, or was agreed on; None where there is nobody to ask."""
+        return attempt.agrees() if attempt.correction else None
 
     def solutions(self, problems: list[Problem], stream: Stream) -> list[str]:
-        """A worked solution `steps|answer` of each problem, or an empty text."""
-        raise NotImplementedError
+        """A worked solution `steps|answer` of each problem, or an empty text.
+
+        Here it is what three of four ways through a question's parts agree on, step for step.
+        """
+        least = 0.75 * self.config.samples
+        return [agreed(texts, least) for texts in self.by_parts(problems, stream)]
 
     def correct(self, attempts: list[Attempt], stream: Stream) -> None:
         """Fill in the corrections."""
@@ -52,8 +57,9 @@ class Teacher:
             attempt.source = self.name if solution else UNSOLVED
 
     def markable(self, attempts: list[Attempt], stream: Stream) -> list[Attempt]:
-        """The dev questions whose answers it can mark."""
-        return attempts
+        """The dev questions whose answers it can mark, here those that were agreed on."""
+        self.correct(attempts, stream)
+        return [attempt for attempt in attempts if attempt.correction]
 
     def by_parts(self, problems: list[Problem], stream: Stream) -> list[list[str]]:
         """`--samples` texts of each problem, put together from the model's answers to its parts.
@@ -78,32 +84,32 @@ class Checker(Teacher):
 
     name = "self"
 
-    def accepts(self, problem: Problem, text: str) -> bool:
-        """Whether `steps|answer` ends in the right answer."""
-        return check(problem.answer, text) == "right"
-
     def says(self, attempt: Attempt) -> bool | None:
         """It knows of every answer."""
-        return self.accepts(attempt.problem, attempt.completion.whole)
+        return check(attempt.problem.answer, attempt.completion.whole) == "right"
 
     def solutions(self, problems: list[Problem], stream: Stream) -> list[str]:
         """What the model says in parts or when sampled, if it is accepted.
 
         Two of the texts must agree in every step, for a right answer can come of wrong steps.
         """
-        count = self.config.samples
+        config = self.config
+        count = config.samples
         prompts = [problem.prompt for problem in problems for _ in range(count)]
         device = self.student.model.head.weight.device
-        generator = torch_dice(device, self.config.seed, *stream)
-        heat = self.config.temperature
-        drawn = self.student.complete(prompts, temperature=heat, generator=generator)
+        generator = torch_dice(device, config.seed, *stream)
+        drawn = self.student.complete(prompts, temperature=config.temperature, generator=generator)
         samples = chunks([completion.whole for completion in drawn], count)
         parts = self.by_parts(problems, stream)
         found = []
         for problem, made, said in zip(problems, parts, samples, strict=True):
-            accepted = [text for text in made + said if self.accepts(problem, text)]
+            accepted = [text for text in made + said if check(problem.answer, text) == "right"]
             found.append(agreed(accepted, 2))
         return found
+
+    def markable(self, attempts: list[Attempt], stream: Stream) -> list[Attempt]:
+        """All of them."""
+        return attempts
 
 
 class Solver(Checker):
@@ -122,29 +128,15 @@ class Nobody(Teacher):
     name = "vote"
     caution = 3.0  # a wrong answer that passes is replayed as a right one
 
-    def says(self, attempt: Attempt) -> bool | None:
-        """Whether the answer is what was agreed on, where there was a vote."""
-        return attempt.agrees() if attempt.correction else None
-
-    def solutions(self, problems: list[Problem], stream: Stream) -> list[str]:
-        """What three of four ways through a question's parts agree on, step for step."""
-        least = 0.75 * self.config.samples
-        return [agreed(texts, least) for texts in self.by_parts(problems, stream)]
-
-    def markable(self, attempts: list[Attempt], stream: Stream) -> list[Attempt]:
-        """Those that the model agrees with itself on."""
-        self.correct(attempts, stream)
-        return [attempt for attempt in attempts if attempt.correction]
-
 
 TEACHERS = {teacher.name: teacher for teacher in (Solver, Checker, Nobody)}
 
 
 def agreed(texts: list[str], least: float) -> str:
     """The commonest text, step for step the same, if it comes at least so often."""
-    counts = Counter(text for text in texts if text)
-    text, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
-    return text if count >= least else ""
+    counts = Counter(filter(None, texts))
+    text = max(counts, key=counts.get, default="")
+    return text if counts[text] >= least else ""
 
 
 def together(ways: list[Way], ask: Callable[[list[str]], list[Reply]]) -> list[str]:
@@ -153,7 +145,7 @@ def together(ways: list[Way], ask: Callable[[list[str]], list[Reply]]) -> list[s
     Returns what each came to: an empty text where a way leads nowhere.
     """
     texts = [""] * len(ways)
-    replies: dict[int, Reply] = dict.fromkeys(range(len(ways)))
+    replies = dict.fromkeys(range(len(ways)))
     while replies:
         questions = {}
         for i, reply in replies.items():

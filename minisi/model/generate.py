@@ -7,11 +7,12 @@ padding, and positions are relative.
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Generator, Tensor
 
 from ..run.runtime import chunks
 from .gpt import GPT, Cache
-from .tokenizer import EOS, Codec
+from .tokenizer import EOS, Codec, Ids
 
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 
@@ -33,7 +34,7 @@ class Completion(NamedTuple):
 
 
 def choose(
-    probabilities: Tensor, logits: Tensor, temperature: float, generator: torch.Generator | None
+    probabilities: Tensor, logits: Tensor, temperature: float, generator: Generator | None
 ) -> Tensor:
     """The next token of each row (B,): the likeliest, or sampled."""
     if temperature == 0:
@@ -43,35 +44,29 @@ def choose(
     return ((logits / temperature).softmax(-1) / noise).argmax(-1)
 
 
-def take_in(
-    model: GPT, prompts: list[list[int]], limit: int
-) -> tuple[Cache, Tensor, Tensor, Tensor]:
+def take_in(model: GPT, prompts: Ids, limit: int) -> tuple[Cache, Tensor, Tensor, Tensor]:
     """Read a batch of prompts, to go on from.
 
-    Returns a cache that holds them, where it will hold no padding (B, P + limit), what comes next
-    as logits (B, V), and the probabilities of the prompts' own tokens (B, P - 1).
+    Returns a cache that holds them, where it will hold no padding (B, 1, 1, P + limit), what comes
+    next as logits (B, V), and the probabilities of the prompts' own tokens (B, P - 1).
     """
     device = model.head.weight.device
     P = max(map(len, prompts))
     tokens = torch.tensor([[EOS] * (P - len(p)) + p for p in prompts], device=device)  # (B, P)
-    padding = torch.tensor([[P - len(p)] for p in prompts], device=device)  # (B, 1)
-    visible = torch.arange(P + limit, device=device) >= padding
-    past = torch.ones(P, P, dtype=torch.bool, device=device).tril()
-    itself = torch.eye(P, dtype=torch.bool, device=device)
+    visible = F.pad(tokens != EOS, (0, limit), value=True)[:, None, None]
+    places = torch.arange(P, device=device)
+    past = places <= places[:, None]
+    itself = places == places[:, None]
     cache = Cache(model, len(prompts))
     # Padding sees itself: a softmax over nothing is not a number.
-    logits = model(tokens, cache, (visible[:, None, None, :P] & past) | itself)  # (B, P, V)
+    logits = model(tokens, cache, (visible[..., :P] & past) | itself)  # (B, P, V)
     known = logits[:, :-1].softmax(-1).gather(2, tokens[:, 1:, None]).squeeze(2)
     return cache, visible, logits[:, -1], known
 
 
 @torch.inference_mode()
 def decode(
-    model: GPT,
-    prompts: list[list[int]],
-    limit: int,
-    temperature: float,
-    generator: torch.Generator | None,
+    model: GPT, prompts: Ids, limit: int, temperature: float, generator: Generator | None
 ) -> tuple[Tensor, ...]:
     """What a batch says: tokens and probabilities (B, limit), filled up with EOS where it ended.
 
@@ -80,9 +75,9 @@ def decode(
     cache, visible, logits, known = take_in(model, prompts, limit)
     rows = torch.arange(len(prompts), device=logits.device)  # that are still in the batch
     going = rows >= 0
-    said = torch.full((len(rows), limit), EOS, device=logits.device)
-    sure = torch.zeros(said.shape, device=logits.device)
-    spread = torch.zeros(len(rows), device=logits.device)
+    said = rows.new_full((len(rows), limit), EOS)
+    sure = logits.new_zeros(said.shape)
+    spread = logits.new_zeros(len(rows))
     for t in range(limit):
         probabilities = logits.softmax(-1)  # (B, V)
         token = choose(probabilities, logits, temperature, generator).where(going, EOS)
@@ -97,8 +92,7 @@ def decode(
             keep = going.nonzero().squeeze(1)
             rows, token, visible, going = (x[keep] for x in (rows, token, visible, going))
             cache.keep(keep)
-        end = cache.length + 1
-        logits = model(token[:, None], cache, visible[:, None, None, :end])[:, -1]
+        logits = model(token[:, None], cache, visible[..., : cache.length + 1])[:, -1]
     lengths = ((said != EOS).sum(1) + 1).clamp(max=limit)
     return said, sure, lengths, spread / lengths, known
 
@@ -110,24 +104,22 @@ def generate(
     limit: int,
     batch: int = 128,
     temperature: float = 0.0,
-    generator: torch.Generator | None = None,
+    generator: Generator | None = None,
 ) -> list[Completion]:
     """A completion for each prompt, in order; `temperature` 0 is greedy.
 
     Prompts of like length are decoded together.
     """
     model.eval()
-    ids = codec.encode(prompts)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
     for part in chunks(order, batch):
-        columns = decode(model, [ids[i] for i in part], limit, temperature, generator)
+        columns = decode(model, [ids for _, ids in part], limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
-        for i, tokens, sure, n, entropy, known in rows:
+        for (i, ids), tokens, sure, n, entropy, known in rows:
             tokens = tokens[:n]
-            prompted = known[len(known) + 1 - len(ids[i]) :]
+            (text,) = codec.decode([tokens])
+            prompted = known[len(known) + 1 - len(ids) :]
             finished = tokens[-1] == EOS
-            found[i] = Completion("", tokens, sure[:n], finished, prompted, entropy)
-    done = [found[i] for i in range(len(ids))]
-    texts = codec.decode([completion.tokens for completion in done])
-    return [c._replace(text=text) for c, text in zip(done, texts, strict=True)]
+            found[i] = Completion(text, tokens, sure[:n], finished, prompted, entropy)
+    return [found[i] for i in sorted(found)]

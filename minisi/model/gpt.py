@@ -5,6 +5,8 @@ Parameter-free LayerNorm, rotary positions in the half-split form (Su et al. 202
 C width, H heads, D = C / H head width, F hidden width, V vocabulary.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from ..run.runtime import torch_dice
 
 THETA = 10_000.0  # of the rotary positions
 ROOM = 32  # tokens by which a cache grows
+linear = partial(nn.Linear, bias=False)
 
 
 def norm(x: Tensor) -> Tensor:
@@ -27,7 +30,7 @@ class Cache:
     def __init__(self, model: "GPT", batch: int) -> None:
         width = model.head.in_features // model.n_head
         shape = (2, len(model.blocks), batch, model.n_head, 0, width)
-        self.kv = torch.empty(shape, device=model.head.weight.device)
+        self.kv = model.head.weight.new_empty(shape)
         self.length = 0
 
     def append(self, layer: int, kv: Tensor) -> Tensor:
@@ -51,10 +54,10 @@ class Block(nn.Module):
         super().__init__()
         C = config.n_embd
         self.n_head = config.n_head
-        self.qkv = nn.Linear(C, 3 * C, bias=False)
-        self.attn_out = nn.Linear(C, C, bias=False)
-        self.gate_up = nn.Linear(C, 2 * config.n_hidden, bias=False)
-        self.mlp_out = nn.Linear(config.n_hidden, C, bias=False)
+        self.qkv = linear(C, 3 * C)
+        self.attn_out = linear(C, C)
+        self.gate_up = linear(C, 2 * config.n_hidden)
+        self.mlp_out = linear(config.n_hidden, C)
 
     def forward(
         self, x: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None, layer: int
@@ -88,7 +91,7 @@ class GPT(nn.Module):
         self.n_head = config.n_head
         self.embed = nn.Embedding(vocabulary, config.n_embd)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-        self.head = nn.Linear(config.n_embd, vocabulary, bias=False)
+        self.head = linear(config.n_embd, vocabulary)
         generator = torch_dice("cpu", config.seed, "weights")
         for name, weight in self.named_parameters():
             deviation = 0.1 if name == "embed.weight" else weight.size(1) ** -0.5
@@ -105,12 +108,11 @@ class GPT(nn.Module):
         """
         start = cache.length if cache else 0
         end = start + tokens.size(1)
+        positions = torch.arange(start, end, device=tokens.device)
         if mask is None and start:
-            everything = torch.ones(end - start, end, dtype=torch.bool, device=tokens.device)
-            mask = everything.tril(start)
+            mask = torch.arange(end, device=tokens.device) <= positions[:, None]
         D = self.head.in_features // self.n_head
         rates = THETA ** -(torch.arange(0, D, 2, device=tokens.device) / D)  # (D/2,)
-        positions = torch.arange(start, end, device=tokens.device)
         angles = torch.outer(positions, rates).repeat(1, 2)  # (T, D)
         turns = torch.stack((angles.cos(), angles.sin()))
         x = self.embed(tokens)

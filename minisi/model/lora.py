@@ -5,7 +5,7 @@ It works on any nn.Linear of any module.
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 
 class LoRALinear(nn.Module):
@@ -18,30 +18,21 @@ class LoRALinear(nn.Module):
     """
 
     def __init__(
-        self,
-        linear: nn.Linear,
-        r: int,
-        lora_alpha: float,
-        generator: torch.Generator | None = None,
+        self, linear: nn.Linear, r: int, lora_alpha: float, generator: Generator | None
     ) -> None:
         super().__init__()
         self.linear = linear.requires_grad_(False)
         self.scaling = lora_alpha / r
         self.factor = 1.0
-        self.merged = False
-        out_features, in_features = linear.weight.shape
-        device = linear.weight.device
-        A = torch.empty(r, in_features)
+        A = torch.empty(r, linear.in_features)
         nn.init.kaiming_uniform_(A, a=5**0.5, generator=generator)  # as PEFT and the paper's code
-        self.lora_A = nn.Parameter(A.to(device))
-        self.lora_B = nn.Parameter(torch.zeros(out_features, r, device=device))
+        self.lora_A = nn.Parameter(A.to(linear.weight))
+        self.lora_B = nn.Parameter(linear.weight.new_zeros(linear.out_features, r))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)"""
-        h = self.linear(x)
-        if self.merged:
-            return h
-        return h + F.linear(F.linear(x, self.lora_A), self.factor * self.scaling * self.lora_B)
+        B = self.factor * self.scaling * self.lora_B
+        return self.linear(x) + F.linear(F.linear(x, self.lora_A), B)
 
 
 def layers(module: nn.Module) -> dict[str, LoRALinear]:
@@ -50,46 +41,37 @@ def layers(module: nn.Module) -> dict[str, LoRALinear]:
 
 
 def add(
-    module: nn.Module, r: int, lora_alpha: float, generator: torch.Generator | None = None
+    module: nn.Module, r: int, lora_alpha: float, generator: Generator | None = None
 ) -> list[nn.Parameter]:
     """Put an adapter on every nn.Linear inside `module`.
 
     Returns the new parameters, the only ones left to train there.
     """
     module.requires_grad_(False)
-    for parent in [m for m in module.modules() if not isinstance(m, LoRALinear)]:
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear):
-                setattr(parent, name, LoRALinear(child, r, lora_alpha, generator))
+    for name, part in list(module.named_modules()):
+        if isinstance(part, nn.Linear):
+            module.set_submodule(name, LoRALinear(part, r, lora_alpha, generator))
     return [p for p in module.parameters() if p.requires_grad]
 
 
 def scale(module: nn.Module, factor: float) -> None:
-    """Let unmerged adapters count `factor` times: 1 as trained, 0 not at all."""
+    """Let adapters count `factor` times: 1 as trained, 0 not at all."""
     for layer in layers(module).values():
         layer.factor = factor
 
 
 @torch.no_grad()
 def merge(module: nn.Module) -> None:
-    """Add the update to the frozen weight: the same outputs at the cost of a plain layer.
-
-    Merging twice is merging once.
-    """
+    """Add the update to the frozen weights and remove the adapters: the outputs stay the same."""
     for layer in layers(module).values():
-        if not layer.merged:
-            layer.linear.weight += layer.factor * layer.scaling * layer.lora_B @ layer.lora_A
-            layer.merged = True
+        layer.linear.weight += layer.factor * layer.scaling * layer.lora_B @ layer.lora_A
+    remove(module)
 
 
 def remove(module: nn.Module) -> None:
-    """Put the plain layers back, which stay frozen.
-
-    They have the update where it was merged, and are as they were where it was not.
-    """
+    """Put the plain layers back, as they were; they stay frozen."""
     for name, layer in layers(module).items():
-        parent, _, child = name.rpartition(".")
-        setattr(module.get_submodule(parent), child, layer.linear)
+        module.set_submodule(name, layer.linear)
 
 
 def state(module: nn.Module) -> dict[str, Tensor]:

@@ -1,10 +1,10 @@
 """The optimisers: Muon for the matrices inside the blocks, AdamW for all else, one schedule."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
 
 
 def orthogonalise(G: Tensor, steps: int) -> Tensor:
@@ -23,7 +23,7 @@ def orthogonalise(G: Tensor, steps: int) -> Tensor:
     return X.mT if tall else X
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Optimizer):
     """Nesterov momentum, orthogonalised, in fp32, matrices of one shape as one stack.
 
     The factor 0.2 sqrt(max(m, n)) makes a step as large as one of AdamW (Liu et al. 2025,
@@ -36,13 +36,13 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "ns_steps": ns_steps})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self) -> None:
         """One step for every parameter that has a gradient."""
         for group in self.param_groups:
-            shapes = defaultdict(list)
+            shapes = {}
             for p in group["params"]:
                 if p.grad is not None:
-                    shapes[p.shape].append(p)
+                    shapes.setdefault(p.shape, []).append(p)
             for (m, n), params in shapes.items():
                 grads = torch.stack([p.grad for p in params])  # (N, m, n)
                 state = self.state[params[0]]  # of the whole stack
@@ -54,22 +54,21 @@ class Muon(torch.optim.Optimizer):
                 torch._foreach_add_(params, update.unbind(), alpha=-size)
 
 
-def adamw(params: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
+def adamw(params: Iterable[Tensor], lr: float) -> Optimizer:
     """AdamW with the moments that small batches want, without decay."""
-    return torch.optim.AdamW(params, lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+    return AdamW(params, lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
 
 
-def build(model: nn.Module, blocks: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
+def build(model: nn.Module, blocks: nn.Module, lr: float) -> list[Optimizer]:
     """Muon for the matrices of `blocks`, AdamW for the rest of the model."""
-    matrices = list(blocks.parameters())
-    inside = {id(matrix) for matrix in matrices}
-    rest = [p for p in model.parameters() if id(p) not in inside]
-    return [Muon(matrices, lr=lr), adamw(rest, lr)]
+    inside = set(blocks.parameters())
+    rest = [p for p in model.parameters() if p not in inside]
+    return [Muon(blocks.parameters(), lr), adamw(rest, lr)]
 
 
-def schedule(step: int, steps: int, warmup: int = 20, decay: float = 0.4) -> float:
+def schedule(step: int, steps: int) -> float:
     """Share of the peak rate at a step.
 
-    Linear warm-up, a plateau, linear decay to zero over the last `decay` of the steps.
+    Linear warm-up in 20 steps, a plateau, linear decay to zero over the last 0.4 of the steps.
     """
-    return min(1.0, (step + 1) / warmup, (steps - step) / (decay * steps))
+    return min(1.0, (step + 1) / 20, (steps - step) / (0.4 * steps))

@@ -8,14 +8,14 @@ With a token between two letters, to follow a chain of arrows isn't learned.
 """
 
 import re
-import string
-from collections.abc import Sequence
+from string import ascii_lowercase, digits
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from ..run.files import sha256
 from ..run.runtime import UserError
 
+Ids = list[list[int]]  # of the tokens of some texts
 EOS = 0  # end of text; also fills up batches, where it is masked
 SYMBOLS = "+-*()=,>:?| "
 
@@ -23,15 +23,12 @@ SYMBOLS = "+-*()=,>:?| "
 class Codec:
     """encode(texts) -> lists of ids; decode(lists of ids) -> texts; decode(encode(x)) == x."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: list[str]) -> None:
         """`words` are those of the language, sorted."""
-        digits = string.digits
-        letters = string.ascii_lowercase
-        spaced = [f" {word}" for word in [*words, *digits]]
-        arrows = [f"{letter}>" for letter in letters]
-        operations = [f"{symbol}{digit}=" for symbol in "+-*" for digit in digits]
-        single = ["<eos>", *digits, *SYMBOLS, *letters, *words]
-        self.vocabulary = [*single, *spaced, *arrows, *operations]
+        self.vocabulary = ["<eos>", *digits, *SYMBOLS, *ascii_lowercase, *words]
+        self.vocabulary += [f" {word}" for word in [*words, *digits]]
+        self.vocabulary += [f"{letter}>" for letter in ascii_lowercase]
+        self.vocabulary += [f"{symbol}{digit}=" for symbol in "+-*" for digit in digits]
         self.checksum = sha256(" ".join(self.vocabulary))
 
         word = f" ?(?<![a-z])(?:{'|'.join(words)})(?![a-z])"
@@ -40,10 +37,10 @@ class Codec:
         self.tokenizer = Tokenizer(models.WordLevel(ids, unk_token="<none>"))
         self.tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(self.piece), "isolated")
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: list[str]) -> Ids:
         """Token ids of each text; UserError names the first piece outside the alphabet."""
         try:
-            return [encoded.ids for encoded in self.tokenizer.encode_batch_fast(list(texts))]
+            return [encoded.ids for encoded in self.tokenizer.encode_batch_fast(texts)]
         except Exception:  # the package raises nothing narrower
             pieces = re.findall(self.piece, "".join(texts), re.DOTALL)
             unknown = next(piece for piece in pieces if piece not in self.vocabulary)
@@ -52,6 +49,6 @@ class Codec:
                 " words of its families"
             ) from None
 
-    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+    def decode(self, ids: Ids) -> list[str]:
         """Text of each list of ids; end-of-text is left out."""
         return ["".join(self.vocabulary[i] for i in row if i != EOS) for row in ids]

@@ -38,7 +38,7 @@ def collate(
 
     They weigh 1 in the target, `prompt_weight` in the prompt, 0 where a row is filled up.
     """
-    T = max(len(prompt) + len(target) for prompt, target in examples) - 1
+    T = max(sum(map(len, example)) for example in examples) - 1
     rows = []
     weights = []
     for prompt, target in examples:
@@ -58,8 +58,8 @@ def backward(model: nn.Module, examples: list[Example], prompt_weight: float) ->
     """
     device = next(model.parameters()).device
     targets = sum(len(target) for _, target in examples)
-    by_length = sorted(examples, key=lambda example: len(example[0]) + len(example[1]))
-    total = torch.zeros((), device=device)
+    by_length = sorted(examples, key=lambda example: sum(map(len, example)))
+    total = 0.0
     tokens = 0
     for part in chunks(by_length, PART):
         inputs, labels, weights = collate(part, prompt_weight, device)

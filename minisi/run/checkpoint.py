@@ -20,7 +20,7 @@ import torch
 
 from .config import BASE_SETTINGS, RUN_SETTINGS
 from .files import sha256, sync, write
-from .runtime import UserError
+from .runtime import Row, UserError
 
 FORMAT = 2  # of a folder; raised when its meaning changes
 KEPT = 3  # states of a folder: the newest, and two should that be damaged
@@ -31,11 +31,11 @@ class State(NamedTuple):
     """A state of a base or run, with its tensors on the CPU."""
 
     number: int  # a round, or a step of pretraining
-    facts: dict[str, Any]  # what the manifest says: `config`, and more
-    tensors: dict[str, Any]
+    facts: Row  # what the manifest says: `config`, and more
+    tensors: Row
 
 
-def write_tensors(path: Path, tensors: dict[str, Any]) -> None:
+def write_tensors(path: Path, tensors: Row) -> None:
     """Write tensors by name, or nested as in an optimiser's state."""
     buffer = io.BytesIO()
     torch.save(tensors, buffer)
@@ -47,18 +47,13 @@ def manifest_path(folder: Path, number: int) -> Path:
     return folder / f"manifest-{number}.json"
 
 
-def model_path(folder: Path, number: int) -> Path:
-    """Where the tensors of a state are."""
-    return folder / f"model-{number}.pt"
-
-
 def numbers(folder: Path) -> list[int]:
     """The numbers of the states in a folder, newest first."""
     found = [path.stem.removeprefix("manifest-") for path in folder.glob("manifest-*.json")]
-    return sorted((int(number) for number in found if number.isdecimal()), reverse=True)
+    return sorted(map(int, filter(str.isdecimal, found)), reverse=True)
 
 
-def commit(folder: Path, number: int, tensors: dict[str, Any], facts: dict[str, Any]) -> None:
+def commit(folder: Path, number: int, tensors: Row, facts: Row) -> None:
     """Make this the newest state of the folder, with the logs as they are now.
 
     Raises FloatingPointError, and writes nothing, where a weight of `tensors["model"]` is not
@@ -66,24 +61,26 @@ def commit(folder: Path, number: int, tensors: dict[str, Any], facts: dict[str, 
     """
     if not all(weight.isfinite().all() for weight in tensors["model"].values()):
         raise FloatingPointError("a weight is not finite")
-    write_tensors(model_path(folder, number), tensors)
+    model = folder / f"model-{number}.pt"
+    write_tensors(model, tensors)
     logs = [folder / name for name in LOGS if (folder / name).exists()]
     for log in logs:
         sync(log)
     files = {}
-    for path in (model_path(folder, number), *logs):
-        files[path.name] = [path.stat().st_size, sha256(path.read_bytes())]
+    for path in (model, *logs):
+        content = path.read_bytes()
+        files[path.name] = [len(content), sha256(content)]
     text = json.dumps({"format": FORMAT, "number": number, "files": files, **facts})
 
     # Before the rename that counts, so that a crash in between leaves nothing to clear away.
     older = [old for old in numbers(folder) if old != number]
     for old in older[KEPT - 1 :]:
-        model_path(folder, old).unlink(missing_ok=True)
+        (folder / f"model-{old}.pt").unlink(missing_ok=True)
         manifest_path(folder, old).unlink()
     write(manifest_path(folder, number), f"{text}\n{sha256(text)}\n")
 
 
-def read_manifest(folder: Path, number: int) -> dict[str, Any]:
+def read_manifest(folder: Path, number: int) -> Row:
     """What a manifest says, without its files being looked at; ValueError where it is damaged."""
     path = manifest_path(folder, number)
     text, checksum = path.read_text().removesuffix("\n").split("\n")
@@ -102,8 +99,8 @@ def check_state(folder: Path, number: int, vocabulary: str) -> State:
         content = (folder / name).read_bytes()
         if sha256(content[:size] if name in LOGS else content) != checksum:
             raise ValueError(f"{name} is damaged or cut")
-    path = model_path(folder, number)
-    return State(number, facts, torch.load(path, map_location="cpu", weights_only=True))
+    model = folder / f"model-{number}.pt"
+    return State(number, facts, torch.load(model, map_location="cpu", weights_only=True))
 
 
 def read_state(folder: Path, vocabulary: str = "") -> State | None:
@@ -117,8 +114,9 @@ def read_state(folder: Path, vocabulary: str = "") -> State | None:
         try:
             return check_state(folder, number, vocabulary)
         except Exception as error:  # torch.load and json raise nearly anything
-            path = manifest_path(folder, number)
-            print(f"warning: {path} does not count: {error}", file=sys.stderr)
+            print(
+                f"warning: {manifest_path(folder, number)} does not count: {error}", file=sys.stderr
+            )
     if found:
         raise UserError(
             f"no state in {folder} can be read, for the reasons above: restore its files,"
@@ -127,13 +125,13 @@ def read_state(folder: Path, vocabulary: str = "") -> State | None:
     return None
 
 
-def made_with(folder: Path) -> dict[str, Any]:
+def made_with(folder: Path) -> Row:
     """The settings of the base in a folder, as far as its newest manifest can be read."""
     for number in numbers(folder):
         try:
             config = read_manifest(folder, number)["config"]
             return {name: config[name] for name in BASE_SETTINGS}
-        except (OSError, ValueError, LookupError, TypeError):
+        except Exception:  # a damaged manifest raises nearly anything
             continue
     return {}
 
@@ -141,7 +139,7 @@ def made_with(folder: Path) -> dict[str, Any]:
 def check_settings(
     folder: Path,
     state: State | None,
-    wanted: dict[str, Any],
+    wanted: Row,
     names: Sequence[str] = BASE_SETTINGS,
     kind: str = "base",
 ) -> None:
@@ -160,11 +158,11 @@ def check_settings(
     found = "run" if "corrections" in state.facts else "base"
     if found != kind:
         raise UserError(f"{folder} holds a {found}: name another folder")
-    made = {name: state.facts["config"].get(name) for name in names}
+    made = state.facts["config"]
     clash = [
-        f"{name} {value}, not {wanted[name]}"
-        for name, value in made.items()
-        if wanted.get(name, value) != value
+        f"{name} {made.get(name)}, not {wanted[name]}"
+        for name in names
+        if name in wanted and wanted[name] != made.get(name)
     ]
     if clash:
         raise UserError(
@@ -173,9 +171,7 @@ def check_settings(
         )
 
 
-def check_run(
-    folder: Path, state: State | None, wanted: dict[str, Any], more: Sequence[str] = ()
-) -> None:
+def check_run(folder: Path, state: State | None, wanted: Row, more: Sequence[str] = ()) -> None:
     """`check_settings` for a run."""
     check_settings(folder, state, wanted, [*RUN_SETTINGS, *more], "run")
 

@@ -4,130 +4,120 @@ The command lines are made from it: `lr: float = option(2.5e-3, ...)` is the opt
 """
 
 import argparse
-import difflib
 import re
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
-INFINITE = float("inf")
+from .runtime import Row
+
 DEVICES = ("auto", "cpu", "cuda")
+GROUPS = {  # of settings, by the first of each
+    "preset": "run",
+    "n_layer": "model",
+    "base_levels": "pretraining",
+    "arm": "loop",
+    "passes": "finetuning",
+    "compare": "comparison",
+}
 
 
-def option(default: Any, group: str, help: str, low: float = 0, high: float = INFINITE) -> Any:
+def option(default: Any, help: str, low: float = 0, high: float = inf) -> Any:
     """A field of Config with what its command-line option needs."""
-    text = f"{help} (default {default})"
-    return field(default=default, metadata={"group": group, "help": text, "limits": (low, high)})
+    needed = {"help": f"{help} (default {default})", "limits": (low, high)}
+    return field(default=default, metadata=needed)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a run."""
+    """Settings of a run, in their groups; those of a base begin with `n_` or `base_`."""
 
-    preset: str = option("default", "run", "a named set of defaults")
-    seed: int = option(1, "run", "everything random follows from it")
-    device: str = option("auto", "run", "where to compute")
-    base: str = option("runs/base", "run", "folder of the pretrained model; made if it isn't there")
-    out: str = option("runs/loop", "run", "folder that gets the results")
-    test: str = option("data/test.jsonl", "run", "the frozen test set")
-    show: int = option(3, "run", "failures that are shown after each round")
+    preset: str = option("default", "a named set of defaults")
+    seed: int = option(1, "everything random follows from it")
+    device: str = option("auto", "where to compute")
+    base: str = option("runs/base", "folder of the pretrained model; made if it isn't there")
+    out: str = option("runs/loop", "folder that gets the results")
+    test: str = option("data/test.jsonl", "the frozen test set")
+    show: int = option(3, "failures that are shown after each round")
 
-    n_layer: int = option(4, "model", "blocks", 1)
-    n_embd: int = option(128, "model", "width", 2)
-    n_head: int = option(4, "model", "attention heads", 1)
-    n_hidden: int = option(352, "model", "hidden width of the MLP", 1)
+    n_layer: int = option(4, "blocks", 1)
+    n_embd: int = option(128, "width", 2)
+    n_head: int = option(4, "attention heads", 1)
+    n_hidden: int = option(352, "hidden width of the MLP", 1)
 
-    base_levels: int = option(3, "pretraining", "levels that the base meets: 1 to this", 1)
-    base_steps: int = option(1500, "pretraining", "optimiser steps", 1)
-    base_chain_steps: int = option(
-        150, "pretraining", "of these steps, the first that see `chain` alone"
-    )
+    base_levels: int = option(3, "levels that the base meets: 1 to this", 1)
+    base_steps: int = option(1500, "optimiser steps", 1)
+    base_chain_steps: int = option(150, "of these steps, the first that see `chain` alone")
     base_question_steps: int = option(
-        300, "pretraining", "of these steps, the last that also learn what questions look like"
+        300, "of these steps, the last that also learn what questions look like"
     )
     base_question_weight: float = option(
-        0.3,
-        "pretraining",
-        "weight of a question's tokens in the loss of those steps; an answer's weigh 1",
+        0.3, "weight of a question's tokens in the loss of those steps; an answer's weigh 1"
     )
-    base_lr: float = option(3e-3, "pretraining", "peak learning rate, Muon and AdamW alike")
-    base_batch: int = option(32, "pretraining", "problems a step", 1)
+    base_lr: float = option(3e-3, "peak learning rate, Muon and AdamW alike")
+    base_batch: int = option(32, "problems a step", 1)
 
-    arm: str = option(
-        "failure", "loop", "what is learned from, and how; the README has a line for each"
-    )
+    arm: str = option("failure", "what is learned from, and how; the README has a line for each")
     corrector: str = option(
         "solver",
-        "loop",
         "who corrects: the tutor program; the model itself, told right or wrong (self);"
         " or itself, told nothing (vote)",
     )
-    rounds: int = option(5, "loop", "rounds of the loop")
-    levels: int = option(4, "loop", "levels that are asked: 1 to this", 1)
-    questions: int = option(2560, "loop", "questions asked a round", 1)
+    rounds: int = option(5, "rounds of the loop")
+    levels: int = option(4, "levels that are asked: 1 to this", 1)
+    questions: int = option(2560, "questions asked a round", 1)
     dev_questions: int = option(
-        512, "loop", "fresh dev questions a round, for the threshold and again for the gate", 1
+        512, "fresh dev questions a round, for the threshold and again for the gate", 1
     )
     threshold: float = option(
         -1.0,
-        "loop",
         "confidence below which an answer is unsure, 0 to 1; -1 fits the F score of errors on dev",
         -1,
         1,
     )
     samples: int = option(
         4,
-        "loop",
         "ways through a question's parts for the correctors `self` and `vote`,"
         " and as many samples for `self`",
         1,
     )
-    temperature: float = option(0.7, "loop", "of those samples")
-    limit: int = option(160, "loop", "longest completion, in tokens", 1)
+    temperature: float = option(0.7, "of those samples")
+    limit: int = option(160, "longest completion, in tokens", 1)
 
     passes: float = option(
         36.0,
-        "finetuning",
         "examples that are trained on in a round, replayed ones included,"
         " for each correction of that round",
     )
-    steps: int = option(800, "finetuning", "LoRA steps a round, at most", 1)
-    batch: int = option(32, "finetuning", "examples a step", 1)
-    lr: float = option(2.5e-3, "finetuning", "peak learning rate (AdamW)")
-    replay: float = option(
-        0.5, "finetuning", "share of a batch that is replayed right answers", 0, 1
-    )
-    newest: float = option(
-        0.5, "finetuning", "share of the failures in a batch that is from this round", 0, 1
-    )
+    steps: int = option(800, "LoRA steps a round, at most", 1)
+    batch: int = option(32, "examples a step", 1)
+    lr: float = option(2.5e-3, "peak learning rate (AdamW)")
+    replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 1)
+    newest: float = option(0.5, "share of the failures in a batch that is from this round", 0, 1)
     question_weight: float = option(
-        0.1, "finetuning", "weight of a question's tokens in the loss; an answer's weigh 1"
+        0.1, "weight of a question's tokens in the loss; an answer's weigh 1"
     )
-    r: int = option(16, "finetuning", "rank of the adapters", 1)
-    lora_alpha: float = option(32.0, "finetuning", "adapter strength times r")
-    full_lr: float = option(
-        1e-3, "finetuning", "peak learning rate of the arm `full` (Muon and AdamW)"
-    )
+    r: int = option(16, "rank of the adapters", 1)
+    lora_alpha: float = option(32.0, "adapter strength times r")
+    full_lr: float = option(1e-3, "peak learning rate of the arm `full` (Muon and AdamW)")
 
     compare: str = option(
-        "",
-        "comparison",
-        "arms, or correctors, to compare instead of one run, such as failure,random,self,vote",
+        "", "arms, or correctors, to compare instead of one run, such as failure,random,self,vote"
     )
-    seeds: str = option(
-        "1,2,3", "comparison", "seeds of the comparison; each has a base that its arms share"
-    )
+    seeds: str = option("1,2,3", "seeds of the comparison; each has a base that its arms share")
 
     def __post_init__(self) -> None:
         """Raise ValueError, in the words of the command line, where settings make no sense."""
         for f in fields(self):
             value = getattr(self, f.name)
             low, high = f.metadata["limits"]
-            if isinstance(value, str) or (low <= value <= high and value < INFINITE):
+            if isinstance(value, str) or (low <= value <= high and value < inf):
                 continue
-            end = "any number" if high == INFINITE else high
+            end = "any number" if high == inf else high
             raise ValueError(f"--{f.name} {value} is outside {low} to {end}")
         if not re.fullmatch(r"\d+(,\d+)*", self.seeds):
             raise ValueError(f"--seeds {self.seeds}: write whole numbers with commas, as in 1,2,3")
@@ -139,7 +129,7 @@ class Config:
             )
 
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, Row] = {
     "default": {},
     "smoke": {
         "base": "runs/smoke-base",
@@ -164,10 +154,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lora_alpha": 64.0,
     },
 }
-GROUPS = ("run", "model", "pretraining", "loop", "finetuning", "comparison")
-BASE_GROUPS = ("model", "pretraining")
-BASE_SETTINGS = [f.name for f in fields(Config) if f.metadata["group"] in BASE_GROUPS]
-OF_THE_LOOP = ("out", "test", "show")  # of the group `run`
+BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
+OF_PRETRAINING = ("preset", "seed", "device", "base", *BASE_SETTINGS)
 FREE = ("preset", "device", "base", "out", "show", "rounds", "compare", "seeds")
 RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE]
 
@@ -177,50 +165,40 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Print the message with a suggestion and exit with code 2."""
-        unknown = re.match(r"unrecognized arguments: (\S*)", message)
-        refused = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        word = ""
-        known = []
-        if unknown:
-            word = unknown[1]
-            known = list(self._option_string_actions)
-        elif refused:
-            word = refused[1]
-            known = re.findall(r"\w+", refused[2])
-        near = difflib.get_close_matches(word, known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        super().error(f"{message}{hint} ({self.prog} --help lists all)")
+        form = r"unrecognized arguments: (\S*)|invalid choice: '(.*?)' \(choose from (.*)\)"
+        found = re.search(form, message)
+        if found:
+            unknown, refused, choices = found.groups("")
+            known = re.findall(r"\w+", choices) or self._option_string_actions
+            for near in get_close_matches(unknown + refused, known, 1):
+                message += f"; did you mean {near}?"
+        super().error(f"{message} ({self.prog} --help lists all)")
 
 
-def names(known: Iterable[str]) -> Callable[[str], str]:
-    """An argparse type: names with commas between, each of them known."""
-
-    def check(text: str) -> str:
-        unknown = [name for name in text.split(",") if name and name not in known]
-        if unknown:
-            choices = ", ".join(known)
-            raise argparse.ArgumentTypeError(f"no arm is called {unknown[0]}: take of {choices}")
-        return text
-
-    return check
+def known_names(known: Collection[str], text: str) -> str:
+    """The text, if it is names with commas between, each of them known."""
+    for name in text.split(","):
+        if name and name not in known:
+            raise argparse.ArgumentTypeError(f"no arm is called {name}: take of {', '.join(known)}")
+    return text
 
 
 def parser(
     description: str,
-    arms: Iterable[str] = (),
-    correctors: Iterable[str] = (),
+    arms: Collection[str] = (),
+    correctors: Collection[str] = (),
     pretraining: bool = False,
 ) -> Parser:
     """A parser with an option for each field of Config; its result has those that were given.
 
     For pretraining alone there are no settings of the loop, and `--out` is the base.
     """
-    taken: dict[str, dict[str, Any]] = {
-        "preset": {"choices": list(PRESETS)},
+    taken = {
+        "preset": {"choices": PRESETS},
         "device": {"choices": DEVICES},
-        "arm": {"choices": list(arms)},
-        "corrector": {"choices": list(correctors)},
-        "compare": {"type": names([*arms, *correctors]), "metavar": "NAMES"},
+        "arm": {"choices": arms},
+        "corrector": {"choices": correctors},
+        "compare": {"type": partial(known_names, [*arms, *correctors]), "metavar": "NAMES"},
     }
     made = Parser(
         usage="%(prog)s [--OPTION VALUE] ...",
@@ -229,26 +207,24 @@ def parser(
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    groups = ("run", *BASE_GROUPS) if pretraining else GROUPS
-    sections = {group: made.add_argument_group(group) for group in groups}
     for f in fields(Config):
-        group = f.metadata["group"]
-        if group not in sections or (pretraining and f.name in OF_THE_LOOP):
+        if f.name in GROUPS:
+            group = made.add_argument_group(GROUPS[f.name])
+        if pretraining and f.name not in OF_PRETRAINING:
             continue
         flag = "out" if pretraining and f.name == "base" else f.name
         value = taken.get(f.name, {"type": f.type, "metavar": f.type.__name__.upper()})
-        sections[group].add_argument(f"--{flag}", dest=f.name, help=f.metadata["help"], **value)
+        group.add_argument(f"--{flag}", dest=f.name, help=f.metadata["help"], **value)
     return made
 
 
-def configure(given: dict[str, Any], base: dict[str, Any] | None = None) -> Config:
+def configure(given: Row, base: Row | None = None) -> Config:
     """What was given, else what the base was made with, else the preset's, else the defaults.
 
     Exits with code 2 and one sentence where settings clash.
     """
     preset = PRESETS[given.get("preset", "default")]
     try:
-        return Config(**{**preset, **(base or {}), **given})
+        return Config(**preset | (base or {}) | given)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        Parser().exit(2, f"error: {error}\n")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .runtime import UserError
+from .runtime import Row, UserError
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -37,7 +37,7 @@ def write_json(path: Path, content: Any) -> None:
     write(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[Row]:
     """The rows of a JSONL log; none where there is no file.
 
     A last row without its line end was torn by a crash: it is taken away.  UserError names a row
@@ -56,7 +56,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def append_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def append_rows(path: Path, rows: Iterable[Row]) -> None:
     """Add rows to a JSONL log.
 
     They are written one by one: a crash tears the last of them at most.

@@ -2,14 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from . import checkpoint
 from .config import Config
 from .files import append_rows, read_rows, sha256
-from .runtime import UserError
-
-Row = dict[str, Any]
+from .runtime import Row, UserError
 
 
 class Journal:
@@ -48,9 +45,9 @@ class Journal:
 
     def commit(self, row: Row, right: list[bool], model: Row, facts: Row) -> None:
         """Make a round count: log its figures and test answers, save the weights."""
-        digits = "".join(str(int(ok)) for ok in right)
+        digits = "".join(f"{ok:d}" for ok in right)
         round = row["round"]
         append_rows(self.folder / "answers.jsonl", [{"round": round, "right": digits}])
         append_rows(self.folder / "metrics.jsonl", [row])
-        checkpoint.commit(self.folder, round, {"model": model}, {**self.facts, **facts})
+        checkpoint.commit(self.folder, round, {"model": model}, self.facts | facts)
         self.rows.append(row)

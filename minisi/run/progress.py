@@ -37,19 +37,15 @@ class Progress:
 
     def __init__(self, parts: dict[str, float]) -> None:
         """`parts` are the names of what is to be done, in order, and what each is worth."""
-        self.starts = {}
-        self.ends = {}
+        self.spans = {}
         total = 0.0
         for name, worth in parts.items():
-            self.starts[name] = total
+            self.spans[name] = (total, total + worth)
             total += worth
-            self.ends[name] = total
-        self.part = next(iter(parts))
         terminal = sys.stderr.isatty()
         self.bar = tqdm(
             total=total,
-            desc=self.part,
-            file=sys.stderr if terminal else Lines(),
+            file=None if terminal else Lines(),
             mininterval=0.2 if terminal else LINE_EVERY,
             miniters=0,
             smoothing=0,
@@ -57,22 +53,23 @@ class Progress:
             leave=False,
             bar_format=FORMAT,
         )
+        self.begin(next(iter(parts)))
 
     def begin(self, part: str) -> None:
         """The part before has ended, and this one begins."""
-        self.part = part
+        self.start, self.end = self.spans[part]
         self.bar.set_description_str(part, refresh=False)
         self.reach(0)
 
     def reach(self, worth: float, **figures: Any) -> None:
         """So much of the part is done; figures, such as a loss, are shown beside the bar."""
         self.bar.set_postfix(figures, refresh=False)
-        place = min(self.starts[self.part] + worth, self.ends[self.part])
+        place = min(self.start + worth, self.end)
         self.bar.update(max(0.0, place - self.bar.n))
 
     def advance(self, worth: float, **figures: Any) -> None:
         """So much more of the part is done."""
-        self.reach(self.bar.n - self.starts[self.part] + worth, **figures)
+        self.reach(self.bar.n - self.start + worth, **figures)
 
     def skip(self, worth: float = float("inf")) -> None:
         """So much of the part was done before, and tells nothing of how fast this run is."""
@@ -83,7 +80,7 @@ class Progress:
     def say(self, text: str, file: Any = None) -> None:
         """Print above the bar: on stdout, or in a file."""
         self.bar.clear()
-        print(text, file=file or sys.stdout, flush=True)
+        print(text, file=file, flush=True)
 
     def close(self) -> None:
         """Take the bar away."""

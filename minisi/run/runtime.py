@@ -3,15 +3,19 @@
 import hashlib
 import os
 import platform
-import random
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # loading it takes seconds, which --help should not
     import torch
+
+
+Row = dict[str, Any]  # values by name: settings, figures, what a line of a log holds
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class UserError(Exception):
@@ -24,13 +28,13 @@ def seed_for(seed: int, purpose: str, round: int = 0) -> int:
     Neither rounds nor neighbouring seeds share a stream.
     """
     key = f"{seed}/{purpose}/{round}".encode()
-    digest = hashlib.blake2b(key, digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    digest = hashlib.blake2b(key, digest_size=8).hexdigest()
+    return int(digest, 16) >> 1
 
 
-def dice(seed: int, purpose: str, round: int = 0) -> random.Random:
+def dice(seed: int, purpose: str, round: int = 0) -> Random:
     """Python's generator for one use of randomness."""
-    return random.Random(seed_for(seed, purpose, round))
+    return Random(seed_for(seed, purpose, round))
 
 
 def torch_dice(
@@ -53,16 +57,15 @@ def pick_device(asked: str) -> tuple[str, str]:
 
     # Small gradients reach numbers below 1e-38, which take a processor a hundred times as long.
     torch.set_flush_denormal(True)
-    has_gpu = torch.cuda.is_available()
-    if asked == "cuda" and not has_gpu:
-        raise UserError("--device cuda was asked for but torch sees no GPU: use --device cpu")
-    if asked != "cpu" and has_gpu:
+    if asked != "cpu" and torch.cuda.is_available():
         return "cuda", torch.cuda.get_device_name()
+    if asked == "cuda":
+        raise UserError("--device cuda was asked for but torch sees no GPU: use --device cpu")
     threads = f"{torch.get_num_threads()} threads"
     return "cpu", threads if asked == "cpu" else f"{threads}, torch sees no GPU"
 
 
-def environment(device: str, why: str) -> dict[str, Any]:
+def environment(device: str, why: str) -> Row:
     """What a reader needs to judge a time: versions, processor, threads, device."""
     import torch
 
@@ -98,7 +101,7 @@ def typed() -> str:
 
 def stop(number: int, frame: Any) -> None:
     """What the first SIGINT or SIGTERM does; later ones are ignored."""
-    for other in (signal.SIGINT, signal.SIGTERM):
+    for other in STOPPING:
         signal.signal(other, lambda number, frame: None)
     raise KeyboardInterrupt(128 + number)
 
@@ -108,16 +111,18 @@ def cli(main: Callable[[], None]) -> None:
 
     argparse has exited with 2 before, where the command line made no sense.
     """
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    for number in STOPPING:
+        signal.signal(number, stop)
     try:
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        what = f"cannot use{where}: {error.strerror or error}"
-        sys.exit(f"error: {what}; check the path, its rights and the free space")
+        sys.exit(
+            f"error: cannot use{where}: {error.strerror or error};"
+            " check the path, its rights and the free space"
+        )
     except KeyboardInterrupt as signalled:
         code = next(iter(signalled.args), 130)
         ended = "terminated" if code == 143 else "interrupted"

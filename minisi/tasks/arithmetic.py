@@ -7,12 +7,12 @@ A problem is text, `question|steps|answer`.  One worked example, `add` at level 
 Here a step is a column, from the right: `digit+digit+carry=` the new carry and the digit to write.
 """
 
-import itertools
 import operator
+from itertools import product, zip_longest
 from random import Random
 
 from ..run.runtime import UserError
-from .family import Family, Way
+from .family import Family, Solution, Way
 
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 
@@ -22,7 +22,7 @@ def number(rng: Random, digits: int) -> str:
     return str(rng.randrange(10 ** (digits - 1), 10**digits))
 
 
-def equation(a: str, symbol: str, b: str) -> tuple[str, str]:
+def equation(a: str, symbol: str, b: str) -> Solution:
     """`9+6=15` and `15`.
 
     Of + and * the larger operand stands in front: half as many facts to learn.
@@ -40,7 +40,7 @@ class Columns(Family):
     """Schoolbook arithmetic from the right."""
 
     symbol: str  # of the question
-    then: str  # how the carry is taken in
+    then = "+"  # how the carry is taken in
 
     def column(self, x: int, y: int, carry: int) -> tuple[int, int]:
         """The next carry (or borrow), and the digit to write."""
@@ -48,17 +48,17 @@ class Columns(Family):
         carried, digit = divmod(worth, 10)
         return abs(carried), digit
 
-    def solve(self, question: str) -> tuple[str, str]:
+    def solve(self, question: str) -> Solution:
         """`7+6+0=13,...`: carry 1 and write 3."""
         return self.work(*question.split(self.symbol))
 
-    def work(self, top: str, bottom: str) -> tuple[str, str]:
+    def work(self, top: str, bottom: str) -> Solution:
         """(steps, answer) of two numbers."""
         steps = []
         digits = ""
         carry = 0
-        digits_of = (map(int, reversed(number)) for number in (top, bottom))
-        for x, y in itertools.zip_longest(*digits_of, fillvalue=0):
+        columns = zip_longest(map(int, reversed(top)), map(int, reversed(bottom)), fillvalue=0)
+        for x, y in columns:
             next_carry, digit = self.column(x, y, carry)
             steps.append(f"{x}{self.symbol}{y}{self.then}{carry}={next_carry}{digit}")
             digits = f"{digit}{digits}"
@@ -66,9 +66,7 @@ class Columns(Family):
         return ",".join(steps), f"{carry}{digits}".lstrip("0") or "0"
 
     def canonical(self, question: str) -> str:
-        """The order of the two numbers matters to a difference alone."""
-        if self.symbol == "-":
-            return question
+        """The order of the two numbers doesn't matter."""
         return self.symbol.join(sorted(question.split(self.symbol)))
 
     def parts(self, question: str, rng: Random) -> Way:
@@ -89,7 +87,7 @@ class Columns(Family):
         right = steps.split(",")[:k]
         carry = right[-1][-2]
 
-        pads = itertools.product(range(10), [int(b)] if once else range(10))
+        pads = product(range(10), [int(b)] if once else range(10))
         x, y = rng.choice([pad for pad in pads if str(self.column(*pad, 0)[0]) == carry])
         bottom = b if once else f"{b[:-k].lstrip('0')}{y}"
         steps, answer = yield f"{a[:-k].lstrip('0')}{x}{self.symbol}{bottom}"
@@ -103,13 +101,12 @@ class Add(Columns):
 
     pattern = r"(\d+)\+(\d+)"
     symbol = "+"
-    then = "+"
 
     def ask(self, rng: Random, level: int) -> str:
         """The longer number has `level` digits; at level 1 it is two digits and one."""
         longer = number(rng, max(2, level))
         digits = level - rng.randint(0, level > 2)
-        return f"{longer}+{number(rng, max(1, digits))}"
+        return f"{longer}+{number(rng, digits)}"
 
 
 class Sub(Columns):
@@ -118,13 +115,14 @@ class Sub(Columns):
     pattern = r"(\d+)-(\d+)"
     symbol = "-"
     then = "-"
+    canonical = Family.canonical  # the order of the two numbers matters
 
     def ask(self, rng: Random, level: int) -> str:
         """The two numbers of a sum, the larger in front."""
         numbers = Add().ask(rng, level).split("+")
         return "-".join(sorted(numbers, key=int, reverse=True))
 
-    def solve(self, question: str) -> tuple[str, str]:
+    def solve(self, question: str) -> Solution:
         """`6-7-0=19,...`: borrow 1 and write 9."""
         a, b = question.split("-")
         equation(a, "-", b)  # which refuses what is below zero
@@ -136,13 +134,12 @@ class Mul(Columns):
 
     pattern = r"(\d+)\*(\d)"
     symbol = "*"
-    then = "+"
 
     def ask(self, rng: Random, level: int) -> str:
         """The number has level + 1 digits."""
         return f"{number(rng, level + 1)}*{rng.randint(2, 6)}"
 
-    def solve(self, question: str) -> tuple[str, str]:
+    def solve(self, question: str) -> Solution:
         """`7*6+0=42,...`."""
         a, b = question.split("*")
         return self.work(a, b * len(a))

@@ -5,12 +5,11 @@ import re
 from ..run.runtime import UserError
 from .arithmetic import Add, Mul, Sub
 from .expressions import Expr, Logic
-from .family import Family
 from .sequences import Chain, Sort
 from .stories import Story
 
-KNOWN = (Add(), Sub(), Mul(), Expr(), Sort(), Logic(), Chain(), Story())
-FAMILIES: dict[str, Family] = {type(family).__name__.lower(): family for family in KNOWN}
+KNOWN = (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)
+FAMILIES = {kind.__name__.lower(): kind() for kind in KNOWN}
 LONGEST = 500  # characters of a question
 
 
@@ -42,7 +41,7 @@ def as_asked(text: str) -> str:
     plain = " ".join(text.lower().split())
     bare = plain.rstrip(" =?")
     tight = re.sub(r"(?<!\d) | (?!\d)", "", bare)
-    return next((tried for tried in (plain, bare, f"{bare}?", tight) if matching(tried)), text)
+    return next(filter(matching, (plain, bare, f"{bare}?", tight)), text)
 
 
 def vocabulary_words() -> list[str]:

@@ -3,9 +3,10 @@
 from collections.abc import Generator
 from random import Random
 
-# A way through a question's parts: yields easier questions, is sent (steps, answer) of each, and
+Solution = tuple[str, str]  # steps and answer
+# A way through a question's parts: yields easier questions, is sent the solution of each, and
 # returns the whole `steps|answer`.  ValueError or LookupError say that a reply does not fit.
-Way = Generator[str, tuple[str, str], str | None]
+Way = Generator[str, Solution, str | None]
 
 
 class Family:
@@ -21,7 +22,7 @@ class Family:
         """A new question; levels are 1, 2, 3, ... without an upper end."""
         raise NotImplementedError
 
-    def solve(self, question: str) -> tuple[str, str]:
+    def solve(self, question: str) -> Solution:
         """(steps, answer), from the question's text alone, so that a typed question will do.
 
         Raises UserError where it can't be solved.
@@ -42,4 +43,3 @@ class Family:
         drawn, so that different ways check each other.
         """
         yield from ()
-        return None

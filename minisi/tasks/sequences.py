@@ -5,7 +5,7 @@ from itertools import pairwise
 from random import Random
 
 from ..run.runtime import UserError
-from .family import Family, Way
+from .family import Family, Solution, Way
 
 
 class Sort(Family):
@@ -18,11 +18,10 @@ class Sort(Family):
         """level + 3 digits."""
         return "sort " + " ".join(str(rng.randrange(10)) for _ in range(level + 3))
 
-    def solve(self, question: str) -> tuple[str, str]:
+    def solve(self, question: str) -> Solution:
         """Insert them one by one into a sorted list: `5,2 5,2 5 8`."""
         numbers = question.split()[1:]
-        ends = range(1, len(numbers) + 1)
-        lists = [" ".join(sorted(numbers[:end], key=int)) for end in ends]
+        lists = [" ".join(sorted(numbers[: i + 1], key=int)) for i in range(len(numbers))]
         return ",".join(lists[:-1] or lists), lists[-1]
 
     def canonical(self, question: str) -> str:
@@ -31,13 +30,15 @@ class Sort(Family):
 
     def parts(self, question: str, rng: Random) -> Way:
         """`sort 5 2 8 3 9 4 7`: all but the last; then that among each half of the others."""
-        *first, last = question.split(" ")[1:]
-        steps, done = yield " ".join(["sort", *first])
+        *first, last = question.split(" ")
+        steps, done = yield " ".join(first)
         numbers = done.split(" ")
         low = numbers[: (len(numbers) + 1) // 2]
         high = numbers[len(numbers) // 2 :]
-        _, lower = yield " ".join(["sort", *rng.sample([*low, last], len(low) + 1)])
-        _, upper = yield " ".join(["sort", *rng.sample([*high, last], len(high) + 1)])
+        shuffled = rng.sample([*low, last], len(low) + 1)
+        _, lower = yield f"sort {' '.join(shuffled)}"
+        shuffled = rng.sample([*high, last], len(high) + 1)
+        _, upper = yield f"sort {' '.join(shuffled)}"
 
         if lower.split(" ") == [*low, last]:
             whole = [*numbers[: -len(high)], upper]
@@ -64,7 +65,7 @@ class Chain(Family):
         rng.shuffle(facts)
         return f"{','.join(facts)} from {path[0]} {hops}"
 
-    def solve(self, question: str) -> tuple[str, str]:
+    def solve(self, question: str) -> Solution:
         """The facts in the order of the path: `a>c,c>f,f>b`."""
         facts, _, at, hops = question.split(" ")
         arrows = dict(fact.split(">") for fact in facts.split(","))
@@ -92,6 +93,6 @@ class Chain(Family):
         first = steps.split(",")
         left = [fact for fact in known if fact not in first]
         more, answer = yield f"{','.join(left)} from {at} {int(hops) - k}"
-        if not {*first, *more.split(",")} <= {*known}:
+        if {*first, *more.split(",")} - {*known}:
             raise ValueError("a step is no fact of the question")
         return f"{steps},{more}|{answer}"

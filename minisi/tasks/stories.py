@@ -5,7 +5,7 @@ from random import Random
 
 from ..run.runtime import UserError
 from .arithmetic import equation
-from .family import Family, Way
+from .family import Family, Solution, Way
 
 PEOPLE = "tom ann ben eva sam mia leo zoe max ida kim jon"
 OBJECTS = "apples books coins cards shells pens cups stones nuts eggs stamps maps"
@@ -37,7 +37,7 @@ class Story(Family):
                 text += WHOM[verb] + rng.choice([other for other in NAMES if other != name])
         return f"{text}: how many?"
 
-    def solve(self, question: str) -> tuple[str, str]:
+    def solve(self, question: str) -> Solution:
         """`19-6=13,13+4=17`."""
         start, *events = question.split(":")[0].split(", ")
         total = start.split()[2]
@@ -45,15 +45,16 @@ class Story(Family):
         for event in events:
             verb, n = event.split()[:2]
             if verb not in GAINS + LOSSES:
-                known = ", ".join(GAINS + LOSSES)
-                raise UserError(f"{verb!r} is no verb of a story: take one of {known}")
+                raise UserError(
+                    f"{verb!r} is no verb of a story: take one of {', '.join(GAINS + LOSSES)}"
+                )
             step, total = equation(total, "+" if verb in GAINS else "-", n)
             steps.append(step)
         return ",".join(steps) or total, total
 
     def canonical(self, question: str) -> str:
         """Who it is about, and what, doesn't matter."""
-        seen: dict[str, str] = {}
+        seen = {}
         known = "|".join(NAMES + THINGS)
         return re.sub(
             rf"\b({known})\b", lambda match: seen.setdefault(match[0], f"#{len(seen)}"), question
