@@ -325,24 +325,34 @@ def test_a_comparison_plays_each_arm_with_each_seed(compared):
         assert made["base"] == f"{folder}/base-{made['seed']}"
 
 
+@pytest.mark.parametrize("name", ["random-2", "failure-1"])
 def test_finished_runs_are_kept_and_one_that_was_cut_short_goes_on(
-    compared, copied, tmp_path, small_test_set
+    name, compared, copied, tmp_path, small_test_set
 ):
-    cut = copied / "random-2"
+    cut = copied / name
     before = rows(cut)
     stamps = {path: path.stat().st_mtime_ns for path in copied.rglob("*.jsonl")}
-    for name in ("report.md", "manifest-2.json"):
-        (cut / name).unlink()
+    for lost in ("report.md", "manifest-2.json"):
+        (cut / lost).unlink()
     append_rows(cut / "metrics.jsonl", [{"half": "a row"}])
     first = (cut / "manifest-1.json").stat().st_mtime_ns
     config = settings(tmp_path, small_test_set, compare="random", seeds="1,2")
     compare.compare(config, loop.loop)
 
     touched = {path for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
-    assert {path.parent.name for path in touched} == {"random-2"}
+    assert {path.parent.name for path in touched} == {name}
     assert timeless(rows(cut)) == timeless(before)
     assert (cut / "manifest-1.json").stat().st_mtime_ns == first
     assert told(copied) == told(compared.folder / "loop")
+
+
+def test_a_comparison_of_no_rounds_compares_the_bases(tmp_path, small_test_set):
+    config = settings(tmp_path, small_test_set, compare="random", seeds="1", rounds=0)
+    compare.compare(config, loop.loop)
+    assert cells(tmp_path / "loop") == [("failure", 1), ("random", 1)]
+    (first, p), (second, q) = told(tmp_path / "loop")
+    assert first == second
+    assert p == q == 1
 
 
 def test_a_finished_run_that_was_damaged_since_is_played_again_and_never_compared_as_it_is(
