@@ -72,5 +72,6 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
     learned.set_strength(best)
     if best > 0:
         lora.merge(run.model)
-    lora.remove(run.model)
+    else:
+        lora.remove(run.model)
     return Gated(exam.accuracy, accuracy[best], best > 0, best)

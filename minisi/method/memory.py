@@ -45,7 +45,7 @@ def failure(attempt: Attempt, round: int) -> Failure:
     steps, _, answer = attempt.correction.partition(BAR)
     wrong_steps, _, said = attempt.completion.text.partition(BAR)
     return Failure(
-        id=identity(problem.question),
+        id=identity(problem.question, problem.family),
         **asdict(problem),
         steps=steps,
         answer=answer,
@@ -85,7 +85,7 @@ class FailureMemory:
     def append(self, attempts: list[Attempt], round: int) -> None:
         """Store failures; a problem of the dev or test split may never get here."""
         rows = [failure(attempt, round) for attempt in attempts]
-        leaks = [row.question for row in rows if split_of(row.question) != "train"]
+        leaks = [row.question for row in rows if split_of(row.question, row.family) != "train"]
         if leaks:  # not an assert, which python -O would leave out
             raise AssertionError(f"leak: not of the train split: {leaks}")
         append_rows(self.path, map(asdict, rows))
@@ -93,7 +93,7 @@ class FailureMemory:
 
     def unknown(self, problems: list[Problem]) -> list[Problem]:
         """Those of the problems that are not remembered, each once."""
-        named = {identity(p.question): p for p in problems}
+        named = {identity(p.question, p.family): p for p in problems}
         return [problem for name, problem in named.items() if name not in self.failures]
 
     def unsolved(self) -> list[Problem]:

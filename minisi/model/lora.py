@@ -48,9 +48,10 @@ def add(
     Returns the new parameters, the only ones left to train there.
     """
     module.requires_grad_(False)
-    for name, part in list(module.named_modules()):
-        if isinstance(part, nn.Linear):
-            module.set_submodule(name, LoRALinear(part, r, lora_alpha, generator))
+    for parent in [m for m in module.modules() if not isinstance(m, LoRALinear)]:
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(parent, name, LoRALinear(child, r, lora_alpha, generator))
     return [p for p in module.parameters() if p.requires_grad]
 
 

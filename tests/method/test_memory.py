@@ -11,7 +11,9 @@ from minisi.method.attempt import Attempt, Verdict
 from minisi.method.memory import UNSOLVED, Failure, FailureMemory, failure
 from minisi.model.generate import Completion
 from minisi.run.runtime import UserError, dice
+from minisi.tasks.arithmetic import Add
 from minisi.tasks.families import FAMILIES
+from minisi.tasks.family import Family
 from minisi.tasks.problems import draw, identity
 
 
@@ -245,3 +247,19 @@ def test_a_sample_fills_up_with_what_there_is(rounds, expected, memory):
     for round in rounds:
         memory.append([failed(problem) for problem in PROBLEMS[:3]], round)
     assert len(memory.sample(Random(0), 50, 2, 0.5)) == expected
+
+
+class Ordered(Add):
+    """Sums whose order matters, which look like those of `add`."""
+
+    canonical = Family.canonical
+
+
+def test_a_problem_is_known_by_its_own_family_where_two_look_alike(memory, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "ordered", Ordered())
+    rng = dice(1, "look alike")
+    problems = [draw(rng, "train", "ordered", 3) for _ in range(40)]
+    assert any(identity(p.question) != identity(p.question, "ordered") for p in problems)
+    memory.append([failed(problem) for problem in problems], 1)
+    assert set(memory.failures) == {identity(p.question, "ordered") for p in problems}
+    assert memory.unknown(problems) == []

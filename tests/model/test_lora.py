@@ -127,3 +127,11 @@ def test_a_generator_of_the_cpu_gives_the_same_adapter_on_any_device(device):
         return lora.add(sequence(place), 4, 8.0, generator)[0]
 
     assert torch.equal(first_weight(device).cpu(), first_weight("cpu"))
+
+
+def test_a_second_call_puts_no_adapter_on_an_adapter(subject):
+    module, _ = subject
+    linears = linear_names(module)
+    adapted(module)
+    lora.add(module, 4, 8.0, torch.Generator())
+    assert list(lora.layers(module)) == linears
