@@ -1,9 +1,6 @@
-"""Batched decoding, greedy or sampled, with a KV cache; probabilities come from the same pass.
+"""Batched decoding, greedy or sampled, with a KV cache; probabilities come from the same pass."""
 
-Rows are left-padded to one length, so all write to the same place of the cache; a mask hides the
-padding, and positions are relative.
-"""
-
+from itertools import chain, islice
 from typing import NamedTuple
 
 import torch
@@ -11,9 +8,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..run.runtime import chunks
-from .gpt import GPT, Cache
+from .gpt import GPT, Texts
 from .tokenizer import EOS, Codec, Ids
 
+ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 
 
@@ -44,24 +42,50 @@ def choose(
     return ((logits / temperature).softmax(-1) / noise).argmax(-1)
 
 
-def take_in(model: GPT, prompts: Ids, limit: int) -> tuple[Cache, Tensor, Tensor, Tensor]:
-    """Read a batch of prompts, to go on from.
+class Cache:
+    """Attention of the newest token of each text to all before: their keys and values are kept.
 
-    Returns a cache that holds them, where it will hold no padding (B, 1, 1, P + limit), what comes
-    next as logits (B, V), and the probabilities of the prompts' own tokens (B, P - 1).
+    Prompts lie side by side from the left.  What comes after them goes to the same place in all
+    rows, and a mask hides the gap between.
     """
-    device = model.head.weight.device
-    P = max(map(len, prompts))
-    tokens = torch.tensor([[EOS] * (P - len(p)) + p for p in prompts], device=device)  # (B, P)
-    visible = F.pad(tokens != EOS, (0, limit), value=True)[:, None, None]
-    places = torch.arange(P, device=device)
-    past = places <= places[:, None]
-    itself = places == places[:, None]
-    cache = Cache(model, len(prompts))
-    # Padding sees itself: a softmax over nothing is not a number.
-    logits = model(tokens, cache, (visible[..., :P] & past) | itself)  # (B, P, V)
-    known = logits[:, :-1].softmax(-1).gather(2, tokens[:, 1:, None]).squeeze(2)
-    return cache, visible, logits[:, -1], known
+
+    def __init__(self, model: GPT, prompts: Ids, limit: int) -> None:
+        device = model.head.weight.device
+        lengths = [len(prompt) for prompt in prompts]
+        self.texts = Texts(lengths, device, len(lengths))
+        self.ends = torch.tensor(lengths, device=device)  # (B,) where the next tokens stand
+        self.length = max(lengths)  # places that are taken
+        visible = torch.arange(self.length, device=device) < self.ends[:, None]
+        self.visible = F.pad(visible, (0, limit), value=True)[:, None, None]  # (B, 1, 1, room)
+        self.kept = [None] * len(model.blocks)  # (2, B, H, room, D) of each layer
+
+    def read(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention within the prompts (N, H, D)."""
+        ((_, shape, places),) = self.texts.groups
+        laid = [self.texts.lay(x, shape, places) for x in (k, v)]
+        self.kept[layer] = F.pad(torch.stack(laid), (0, 0, 0, ROOM))
+        return self.texts(layer, q, k, v)
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of one more token of each text (B, H, D)."""
+        end = self.length + 1
+        if end > self.kept[layer].size(3):
+            self.kept[layer] = F.pad(self.kept[layer], (0, 0, 0, ROOM))
+        kept = self.kept[layer][..., :end, :]
+        kept[..., -1, :] = torch.stack((k, v))
+        mask = self.visible[..., :end]
+        return F.scaled_dot_product_attention(q[:, :, None], *kept, attn_mask=mask).squeeze(2)
+
+    def advance(self) -> None:
+        """Each text has a token more."""
+        self.length += 1
+        self.ends += 1
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop every text but these."""
+        self.ends = self.ends[rows]
+        self.visible = self.visible[rows]
+        self.kept = [kept[:, rows] for kept in self.kept]
 
 
 @torch.inference_mode()
@@ -70,10 +94,17 @@ def decode(
 ) -> tuple[Tensor, ...]:
     """What a batch says: tokens and probabilities (B, limit), filled up with EOS where it ended.
 
-    Beside them lengths (B,), mean entropies (B,), and the prompts' probabilities (B, P - 1).
+    Beside them lengths (B,), mean entropies (B,), and the probabilities of all prompts' own tokens
+    but the first of each, one behind the other.
     """
-    cache, visible, logits, known = take_in(model, prompts, limit)
-    rows = torch.arange(len(prompts), device=logits.device)  # that are still in the batch
+    device = model.head.weight.device
+    cache = Cache(model, prompts, limit)
+    tokens = torch.tensor(list(chain.from_iterable(prompts)), device=device)  # (N,)
+    logits = model(tokens, cache.texts.positions, cache.read)  # (N, V)
+    known = logits[:-1].softmax(-1).gather(1, tokens[1:, None]).squeeze(1)
+    logits = logits[cache.ends.cumsum(0) - 1]  # (B, V)
+
+    rows = torch.arange(len(prompts), device=device)  # that are still in the batch
     going = rows >= 0
     said = rows.new_full((len(rows), limit), EOS)
     sure = logits.new_zeros(said.shape)
@@ -90,9 +121,10 @@ def decode(
             break
         if left < SHRINK * len(rows):
             keep = going.nonzero().squeeze(1)
-            rows, token, visible, going = (x[keep] for x in (rows, token, visible, going))
+            rows, token, going = (x[keep] for x in (rows, token, going))
             cache.keep(keep)
-        logits = model(token[:, None], cache, visible[..., : cache.length + 1])[:, -1]
+        logits = model(token, cache.ends, cache)
+        cache.advance()
     lengths = ((said != EOS).sum(1) + 1).clamp(max=limit)
     return said, sure, lengths, spread / lengths, known
 
@@ -114,12 +146,14 @@ def generate(
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
     for part in chunks(order, batch):
-        columns = decode(model, [ids for _, ids in part], limit, temperature, generator)
+        batched = [ids for _, ids in part]
+        *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
-        for (i, ids), tokens, sure, n, entropy, known in rows:
+        known = iter([*known.tolist(), 1.0])
+        for (i, ids), tokens, sure, n, entropy in rows:
             tokens = tokens[:n]
             (text,) = codec.decode([tokens])
-            prompted = known[len(known) + 1 - len(ids) :]
+            *prompted, _ = islice(known, len(ids))  # the last is of the next prompt's first token
             finished = tokens[-1] == EOS
             found[i] = Completion(text, tokens, sure[:n], finished, prompted, entropy)
     return [found[i] for i in sorted(found)]

@@ -1,10 +1,12 @@
 """The model: a decoder-only transformer without biases, as OLMo-1 (Groeneveld et al. 2024, 2).
 
 Parameter-free LayerNorm, rotary positions in the half-split form (Su et al. 2021), SwiGLU
-(Shazeer 2020), untied head.  Shapes: B batch, T time, S time seen so far (the cache and T),
-C width, H heads, D = C / H head width, F hidden width, V vocabulary.
+(Shazeer 2020), untied head.  The tokens of all texts lie in one line, and only attention knows
+which belong together; so nothing is computed for padding but there.  Shapes: N tokens, B texts,
+T time (the longest text), C width, H heads, D = C / H head width, F hidden width, V vocabulary.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -12,11 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..run.config import Config
-from ..run.runtime import torch_dice
+from ..run.runtime import chunks, torch_dice
 
 THETA = 10_000.0  # of the rotary positions
-ROOM = 32  # tokens by which a cache grows
+ROWS = 8  # texts of like length that are attended to together
 linear = partial(nn.Linear, bias=False)
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer; q, k, v (N, H, D) -> (N, H, D)
 
 
 def norm(x: Tensor) -> Tensor:
@@ -24,27 +27,37 @@ def norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=1e-5)
 
 
-class Cache:
-    """Keys and values of the tokens so far: (2, layers, B, H, room, D), `length` of it filled."""
+class Texts:
+    """Causal attention within each of several texts, which lie one behind the other.
 
-    def __init__(self, model: "GPT", batch: int) -> None:
-        width = model.head.in_features // model.n_head
-        shape = (2, len(model.blocks), batch, model.n_head, 0, width)
-        self.kv = model.head.weight.new_empty(shape)
-        self.length = 0
+    Those of like length should be neighbours: they are laid side by side, filled up.
+    """
 
-    def append(self, layer: int, kv: Tensor) -> Tensor:
-        """Store (2, B, H, T, D) of a layer; returns its (2, B, H, S, D), new ones included."""
-        end = self.length + kv.size(3)
-        room = self.kv.size(4)
-        if end > room:
-            self.kv = F.pad(self.kv, (0, 0, 0, end + ROOM - room))
-        self.kv[:, layer, :, :, self.length : end] = kv
-        return self.kv[:, layer, :, :, :end]
+    def __init__(self, lengths: list[int], device: torch.device, rows: int = ROWS) -> None:
+        self.groups = []  # of each: how many tokens, (B, T), and where in B T they are laid
+        positions = []
+        for group in chunks(lengths, rows):
+            taken = torch.arange(max(group)) < torch.tensor(group)[:, None]  # (B, T)
+            positions.append(taken.nonzero()[:, 1])
+            places = taken.flatten().nonzero().squeeze(1).to(device)
+            self.groups.append((sum(group), taken.shape, places))
+        self.positions = torch.cat(positions).to(device)  # (N,) of each token in its text
 
-    def keep(self, rows: Tensor) -> None:
-        """Drop every row of the batch but these."""
-        self.kv = self.kv[:, :, rows]
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(N, H, D) each -> (N, H, D)."""
+        sizes = [tokens for tokens, _, _ in self.groups]
+        found = []
+        parts = zip(q.split(sizes), k.split(sizes), v.split(sizes), self.groups, strict=True)
+        for *qkv, (_, shape, places) in parts:
+            laid = [self.lay(x, shape, places) for x in qkv]
+            y = F.scaled_dot_product_attention(*laid, is_causal=True)  # (B, H, T, D)
+            found.append(y.transpose(1, 2).flatten(0, 1)[places])
+        return torch.cat(found)
+
+    def lay(self, x: Tensor, shape: torch.Size, places: Tensor) -> Tensor:
+        """Tokens (n, H, D) of a group -> (B, H, T, D), zeros behind each text."""
+        space = x.new_zeros(shape.numel(), *x.shape[1:])
+        return space.index_copy(0, places, x).unflatten(0, shape).transpose(1, 2)
 
 
 class Block(nn.Module):
@@ -59,22 +72,16 @@ class Block(nn.Module):
         self.gate_up = linear(C, 2 * config.n_hidden)
         self.mlp_out = linear(config.n_hidden, C)
 
-    def forward(
-        self, x: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None, layer: int
-    ) -> Tensor:
-        """(B, T, C) -> (B, T, C); `turns` (2, T, D) are the cosines and sines of RoPE."""
-        B, T, C = x.shape
-        qkv = self.qkv(norm(x)).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
-        qk = qkv[:2]  # (2, B, H, T, D)
-        v = qkv[2]  # (B, H, T, D)
+    def forward(self, x: Tensor, turns: Tensor, attend: Attend, layer: int) -> Tensor:
+        """(N, C) -> (N, C); `turns` (2, N, 1, 1, D) are the cosines and sines of RoPE."""
+        qkv = self.qkv(norm(x)).view(len(x), 3, self.n_head, -1)  # (N, 3, H, D)
+        qk = qkv[:, :2]
         a, b = qk.chunk(2, -1)  # the pairs that turn are (i, i + D/2)
         cos, sin = turns
-        q, k = qk * cos + torch.cat((-b, a), -1) * sin
-        if cache:
-            k, v = cache.append(layer, torch.stack((k, v)))  # (B, H, S, D)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        x = x + self.attn_out(y.transpose(1, 2).reshape(B, T, C))
-        gate, up = self.gate_up(norm(x)).chunk(2, -1)  # (B, T, F)
+        q, k = (qk * cos + torch.cat((-b, a), -1) * sin).unbind(1)
+        y = attend(layer, q, k, qkv[:, 2])
+        x = x + self.attn_out(y.flatten(1))
+        gate, up = self.gate_up(norm(x)).chunk(2, -1)  # (N, F)
         return x + self.mlp_out(F.silu(gate) * up)
 
 
@@ -99,25 +106,13 @@ class GPT(nn.Module):
                 deviation = 0.0
             nn.init.normal_(weight, 0.0, deviation, generator)
 
-    def forward(
-        self, tokens: Tensor, cache: Cache | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """(B, T) ids, going on from what the cache holds -> (B, T, V) logits.
-
-        `mask` (B, 1, T, S) is true where attention is allowed; without it, attention is causal.
-        """
-        start = cache.length if cache else 0
-        end = start + tokens.size(1)
-        positions = torch.arange(start, end, device=tokens.device)
-        if mask is None and start:
-            mask = torch.arange(end, device=tokens.device) <= positions[:, None]
+    def forward(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """(N,) ids and their positions in their texts -> (N, V) logits."""
         D = self.head.in_features // self.n_head
         rates = THETA ** -(torch.arange(0, D, 2, device=tokens.device) / D)  # (D/2,)
-        angles = torch.outer(positions, rates).repeat(1, 2)  # (T, D)
+        angles = torch.outer(positions, rates).repeat(1, 2)[:, None, None]  # (N, 1, 1, D)
         turns = torch.stack((angles.cos(), angles.sin()))
         x = self.embed(tokens)
         for layer, block in enumerate(self.blocks):
-            x = block(x, turns, mask, cache, layer)
-        if cache:
-            cache.length = end
+            x = block(x, turns, attend, layer)
         return self.head(norm(x))

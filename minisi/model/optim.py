@@ -31,7 +31,7 @@ class Muon(Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, ns_steps: int = 5
+        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, ns_steps: int = 3
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "ns_steps": ns_steps})
 

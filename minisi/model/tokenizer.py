@@ -16,8 +16,8 @@ from ..run.files import sha256
 from ..run.runtime import UserError
 
 Ids = list[list[int]]  # of the tokens of some texts
-EOS = 0  # end of text; also fills up batches, where it is masked
-SYMBOLS = "+-*()=,>:?| "
+EOS = 0  # end of text; also fills up what is decoded
+SYMBOLS = "+-*()=,<>:?| "
 
 
 class Codec:

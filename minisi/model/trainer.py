@@ -1,4 +1,4 @@
-"""Training: examples to batches of near-equal length, and fit(), which knows of no arithmetic."""
+"""Training: from texts to steps.  It knows of no arithmetic."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..run.runtime import chunks
+from .gpt import Texts
 from .tokenizer import EOS, Codec
 
-PART = 11  # rows that go through the model together: a third of a batch
 Example = tuple[list[int], list[int]]  # token ids: prompt, target (end-of-text included)
 
 
@@ -31,45 +30,28 @@ def encode(codec: Codec, pairs: list[tuple[str, str]]) -> list[Example]:
     return [(prompt, [*target, EOS]) for prompt, target in zip(prompts, targets, strict=True)]
 
 
-def collate(
-    examples: list[Example], prompt_weight: float, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(inputs, labels, weights), each (B, T); labels are the next tokens.
-
-    They weigh 1 in the target, `prompt_weight` in the prompt, 0 where a row is filled up.
-    """
-    T = max(sum(map(len, example)) for example in examples) - 1
-    rows = []
-    weights = []
-    for prompt, target in examples:
-        weight = [prompt_weight] * (len(prompt) - 1) + [1.0] * len(target)
-        space = T - len(weight)
-        rows.append(prompt + target + [EOS] * space)
-        weights.append(weight + [0.0] * space)
-    tokens = torch.tensor(rows, device=device)  # (B, T + 1)
-    return tokens[:, :-1], tokens[:, 1:], torch.tensor(weights, device=device)
-
-
 def backward(model: nn.Module, examples: list[Example], prompt_weight: float) -> tuple[Tensor, int]:
     """Add the gradients of a batch; returns (loss for each token of a target, tokens).
 
-    Rows of like length go through the model together: little padding, yet all kinds of examples
-    in each step.
+    A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.
     """
     device = next(model.parameters()).device
-    targets = sum(len(target) for _, target in examples)
-    by_length = sorted(examples, key=lambda example: sum(map(len, example)))
-    total = 0.0
-    tokens = 0
-    for part in chunks(by_length, PART):
-        inputs, labels, weights = collate(part, prompt_weight, device)
-        logits = model(inputs).flatten(0, 1)  # (B T, V)
-        losses = F.cross_entropy(logits, labels.flatten(), reduction="none")
-        loss = losses @ weights.flatten() / targets
-        loss.backward()
-        total += loss.detach()
-        tokens += inputs.numel()
-    return total, tokens
+    rows = sorted(examples, key=lambda example: sum(map(len, example)))
+    tokens = []
+    labels = []
+    weights = []
+    for prompt, target in rows:
+        tokens += prompt + target[:-1]
+        labels += prompt[1:] + target
+        weights += [prompt_weight] * (len(prompt) - 1) + [1.0] * len(target)
+    texts = Texts([len(prompt) + len(target) - 1 for prompt, target in rows], device)
+    inputs = torch.tensor(tokens, device=device)  # (N,)
+    logits = model(inputs, texts.positions, texts)  # (N, V)
+    losses = F.cross_entropy(logits, torch.tensor(labels, device=device), reduction="none")
+    targets = sum(len(target) for _, target in rows)
+    loss = losses @ losses.new_tensor(weights) / targets
+    loss.backward()
+    return loss.detach(), len(tokens)
 
 
 def fit(

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
-from minisi.model.generate import generate
+from minisi.model.generate import ROOM, SHRINK, decode, generate
 from minisi.model.tokenizer import EOS
 from minisi.run.runtime import dice
 from minisi.tasks.problems import draw
+
+from ..passes import plain
 
 LIMIT = 60
 FAMILIES = ("add", "sub", "chain", "logic")
@@ -36,8 +38,7 @@ def lengths(completions):
 
 def expected(model, ids):
     """A full pass: log probabilities (T - 1, V) of what could stand at each place but the first."""
-    tokens = torch.tensor([ids], device=model.head.weight.device)
-    logits = model(tokens)[0, :-1].detach()
+    logits = plain(model, ids)[:-1].detach()
     return logits.double().log_softmax(-1).cpu()
 
 
@@ -65,8 +66,13 @@ def test_a_batch_writes_what_its_rows_write_alone(trained, codec, prompts, toget
         assert alone.finished == completion.finished
         assert alone.probabilities == pytest.approx(completion.probabilities, abs=1e-4)
 
-    in_fives = generate(trained, codec, prompts, LIMIT, batch=5)
-    assert [c.text for c in in_fives] == [c.text for c in together]
+
+@pytest.mark.parametrize("batch", [1, 5, 100])
+def test_answers_come_in_the_order_of_the_prompts(batch, trained, codec, prompts, together):
+    texts = {prompt: c.text for prompt, c in zip(prompts, together, strict=True)}
+    for order in (prompts, prompts[::-1], sorted(prompts, key=len, reverse=True)):
+        found = generate(trained, codec, order, LIMIT, batch=batch)
+        assert [completion.text for completion in found] == [texts[prompt] for prompt in order]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
@@ -85,13 +91,27 @@ def test_tokens_and_probabilities_are_those_of_a_full_pass(
         assert EOS not in tokens[:-1]
 
 
+def test_a_model_that_finds_no_end_writes_to_the_limit_however_far(tiny, codec, prompts):
+    model = tiny()
+    with torch.no_grad():
+        model.head.weight[EOS] = 0  # an end is never the likeliest
+    limit = 2 * ROOM + 7
+    found = generate(model, codec, prompts, limit)
+    assert set(lengths(found)) == {limit}
+    assert not any(completion.finished or completion.whole for completion in found)
+    for completion, logs in full_passes(model, codec, prompts, found):
+        likely = probabilities(logs, completion.tokens)
+        assert completion.probabilities == pytest.approx(likely, abs=1e-4)
+        assert likely == pytest.approx(logs.exp().amax(1).tolist(), abs=1e-4)
+
+
 def test_the_prompts_probabilities_are_those_of_a_full_pass(trained, codec, prompts, together):
     ids = codec.encode(prompts)
     for prompt, tokens, completion in zip(prompts, ids, together, strict=True):
         known = probabilities(expected(trained, tokens), tokens[1:])
         (alone,) = generate(trained, codec, [prompt], 1)
         for found in (completion, alone):
-            assert found.prompt_probabilities == pytest.approx(known, rel=1e-2, abs=1e-9)
+            assert found.prompt_probabilities == pytest.approx(known, rel=1e-3, abs=1e-9)
     assert len({len(completion.prompt_probabilities) for completion in together}) > 3
 
 
@@ -151,8 +171,8 @@ def test_samples_are_as_frequent_as_they_are_likely(temperature, tiny, codec, de
 
     tokens = torch.tensor([completion.tokens[0] for completion in drawn])
     found = torch.bincount(tokens, minlength=len(codec.vocabulary)) / n
-    prompt = torch.tensor(codec.encode(["7+6|"]), device=device)
-    logits = model(prompt)[0, -1].detach().cpu()
+    (prompt,) = codec.encode(["7+6|"])
+    logits = plain(model, prompt)[-1].detach().cpu()
     p = (logits / temperature).softmax(-1)
 
     deviation = (p * (1 - p) / n).sqrt()
@@ -163,7 +183,8 @@ def test_samples_are_as_frequent_as_they_are_likely(temperature, tiny, codec, de
 def test_out_of_room_is_not_finished_but_an_end_in_the_last_place_is(
     trained, codec, prompts, together
 ):
-    limit = sorted(lengths(together))[len(together) // 2]
+    ended = sorted(lengths([completion for completion in together if completion.finished]))
+    limit = ended[len(ended) // 2]
     short = generate(trained, codec, prompts, limit)
     for cut, full in zip(short, together, strict=True):
         assert cut.tokens == full.tokens[:limit]
@@ -172,6 +193,20 @@ def test_out_of_room_is_not_finished_but_an_end_in_the_last_place_is(
         assert cut.whole == (full.text if cut.finished else "")
     assert any(len(cut.tokens) == limit and cut.finished for cut in short)
     assert not all(cut.finished for cut in short)
+
+
+def test_prompts_of_like_length_are_decoded_together(trained, codec, prompts, monkeypatch):
+    batches = []
+
+    def noted(model, ids, *settings):
+        batches.append([len(row) for row in ids])
+        return decode(model, ids, *settings)
+
+    monkeypatch.setattr("minisi.model.generate.decode", noted)
+    generate(trained, codec, prompts, 1, batch=5)
+    assert max(map(len, batches)) == 5
+    met = [length for batch in batches for length in batch]
+    assert sorted(met) in (met, met[::-1])
 
 
 def test_without_prompts_nothing_is_written(trained, codec):
@@ -187,7 +222,10 @@ def test_rows_that_have_ended_leave_the_batch(trained, codec, prompts, together)
     hook = trained.embed.register_forward_pre_hook(count)
     generate(trained, codec, prompts, LIMIT)
     hook.remove()
-    assert sizes[0] == len(prompts)
-    assert sizes[-1] < len(prompts)
-    assert sizes == sorted(sizes, reverse=True)
-    assert sum(sizes) < 1.5 * sum(lengths(together))
+    first, *rest = sizes
+    assert first == sum(map(len, codec.encode(prompts)))
+    assert len(rest) == max(lengths(together)) - 1
+    for t, size in enumerate(rest, 1):
+        going = sum(length > t for length in lengths(together))
+        assert going <= size <= going / SHRINK
+    assert rest[-1] < len(prompts)

@@ -1,73 +1,25 @@
-"""The transformer against a plain one, its cache and its masks."""
+"""The transformer against a plain one, and who sees whom among texts in one line."""
 
+from copy import deepcopy
 from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from minisi.model.gpt import Cache
+from minisi.model.gpt import Texts
 from minisi.model.tokenizer import EOS
 
-assert_close = partial(torch.testing.assert_close, atol=2e-4, rtol=1e-3)
+from ..passes import line, packed, plain, random_texts
+
+LENGTHS = [1, 40, 3, 17, 2, 90, 8, 8, 1, 33]
+ROWS = [1, 2, 3, 8, 100]
+assert_close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-4)
 
 
-def some_ids(model, rows=3, length=11):
-    """Random tokens (rows, length), on the model's device, the end of text not among them."""
-    vocabulary = model.embed.num_embeddings
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(1, vocabulary, (rows, length), generator=generator)
-    return ids.to(model.embed.weight.device)
-
-
-def causal(size, device):
-    """(size, size), true where a row may look at a column: at itself and what is before it."""
-    return torch.ones(size, size, dtype=torch.bool, device=device).tril()
-
-
-def plain_norm(x):
-    centred = x - x.mean(-1, keepdim=True)
-    variance = x.var(-1, unbiased=False, keepdim=True)
-    return centred / (variance + 1e-5).sqrt()
-
-
-def turned(x):
-    """Rotary positions of (T, D), as a product of complex numbers."""
-    T, D = x.shape
-    rates = 10_000.0 ** (-2 * torch.arange(D // 2).double() / D)
-    angles = torch.outer(torch.arange(T).double(), rates)
-    turns = torch.polar(torch.ones_like(angles), angles).to(x.device)
-    numbers = torch.complex(x[:, : D // 2], x[:, D // 2 :]) * turns
-    return torch.cat((numbers.real, numbers.imag), 1)
-
-
-def plain_attention(q, k, v):
-    """One head, (T, D) each, with its softmax written out."""
-    T, D = q.shape
-    scores = turned(q) @ turned(k).T / D**0.5
-    hidden = scores.masked_fill(~causal(T, q.device), -torch.inf)
-    return hidden.softmax(1) @ v
-
-
-def plain_block(x, weights, n_head):
-    C = x.size(1)
-    q, k, v = (plain_norm(x) @ weights["qkv"].T).split(C, 1)
-    heads = [part.split(C // n_head, 1) for part in (q, k, v)]
-    seen = [plain_attention(*head) for head in zip(*heads, strict=True)]
-    x = x + torch.cat(seen, 1) @ weights["attn_out"].T
-    gate, up = (plain_norm(x) @ weights["gate_up"].T).chunk(2, 1)
-    return x + (gate * gate.sigmoid() * up) @ weights["mlp_out"].T
-
-
-def plain(model, tokens):
-    """The same function of the same weights, for one row, in double precision."""
-    weights = {name: p.detach().double() for name, p in model.named_parameters()}
-    x = weights["embed.weight"][tokens]
-    for i in range(len(model.blocks)):
-        names = ("qkv", "attn_out", "gate_up", "mlp_out")
-        block = {name: weights[f"blocks.{i}.{name}.weight"] for name in names}
-        x = plain_block(x, block, model.n_head)
-    return plain_norm(x) @ weights["head.weight"].T
+def same(found, wanted, **tolerance):
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert_close(ours.double(), theirs.double(), **tolerance)
 
 
 def test_names_and_shapes_are_the_designs(tiny, codec):
@@ -85,31 +37,12 @@ def test_names_and_shapes_are_the_designs(tiny, codec):
     assert {name: tuple(weight.shape) for name, weight in state.items()} == expected
 
 
-def test_the_logits_are_those_of_a_plain_implementation(tiny):
-    model = tiny()
-    tokens = some_ids(model)
-    for row, logits in zip(tokens, model(tokens), strict=True):
-        assert_close(logits.double(), plain(model, row))
-
-
-def test_a_later_token_changes_no_earlier_logits(tiny, codec):
-    model = tiny()
-    tokens = some_ids(model)
-    changed = tokens.clone()
-    changed[:, 6] = (tokens[:, 6] + 1) % len(codec.vocabulary)
-
-    before = model(tokens)
-    after = model(changed)
-    assert_close(before[:, :6], after[:, :6])
-    for t in range(6, 11):
-        assert (before[:, t] - after[:, t]).abs().max() > 1e-2
-
-
 def test_new_blocks_are_the_identity(tiny):
     model = tiny(busy=False)
-    tokens = some_ids(model)
-    normed = F.layer_norm(model.embed(tokens), (32,))
-    torch.testing.assert_close(model(tokens), model.head(normed))
+    texts = random_texts(model, LENGTHS)
+    for ids, logits in zip(texts, packed(model, texts), strict=True):
+        embedded = model.embed.weight[ids]
+        torch.testing.assert_close(logits, model.head(F.layer_norm(embedded, (32,))))
 
 
 def test_a_seed_gives_the_same_weights_and_another_seed_others(tiny):
@@ -121,48 +54,106 @@ def test_a_seed_gives_the_same_weights_and_another_seed_others(tiny):
     assert not torch.equal(model.head.weight, other.head.weight)
 
 
-@pytest.mark.parametrize("masked", [True, False], ids=["masked", "unmasked"])
-@pytest.mark.parametrize("sizes", [[4, 7], [5, 1, 1, 4], [1] * 11, [70, 1]], ids=str)
-def test_a_cache_gives_the_logits_of_a_full_pass(sizes, masked, tiny, device):
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("order", ["mixed", "short first", "long first"])
+def test_the_logits_are_those_of_a_plain_pass_over_each_text_alone(order, rows, tiny):
+    lengths = {
+        "mixed": LENGTHS,
+        "short first": sorted(LENGTHS),
+        "long first": sorted(LENGTHS, reverse=True),
+    }[order]
     model = tiny()
-    tokens = some_ids(model, length=sum(sizes))
-    cache = Cache(model, len(tokens))
-    parts = []
-    start = 0
-    for size in sizes:
-        end = start + size
-        mask = causal(end, device)[None, None, start:] if masked else None
-        parts.append(model(tokens[:, start:end], cache, mask))
-        start = end
-
-    assert cache.length == sum(sizes)
-    assert_close(torch.cat(parts, 1), model(tokens))
+    exact = deepcopy(model).double()
+    texts = random_texts(model, lengths)
+    same(packed(model, texts, rows), [plain(exact, ids) for ids in texts])
 
 
-def test_rows_that_leave_the_cache_leave_the_others_alone(tiny, device):
+@pytest.mark.parametrize("lengths", [[1], [13], [1] * 9, [120, 1]], ids=str)
+@pytest.mark.parametrize("n_head", [1, 2, 4])
+def test_so_they_are_for_few_or_short_texts_and_any_heads(n_head, lengths, tiny):
+    model = tiny(n_head=n_head, n_layer=3)
+    exact = deepcopy(model).double()
+    texts = random_texts(model, lengths)
+    same(packed(model, texts), [plain(exact, ids) for ids in texts])
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_the_order_of_the_texts_changes_nothing(rows, tiny):
     model = tiny()
-    tokens = some_ids(model)
-    rows = torch.tensor([2, 0], device=device)
-    cache = Cache(model, 3)
-    model(tokens[:, :10], cache)
-    cache.keep(rows)
-
-    mask = torch.ones(1, 1, 1, 11, dtype=torch.bool, device=device)
-    last = model(tokens[rows, 10:], cache, mask)
-    assert_close(last, model(tokens)[rows, 10:])
+    texts = random_texts(model, LENGTHS)
+    backwards = packed(model, texts[::-1], rows)
+    same(backwards[::-1], packed(model, texts, rows))
 
 
-def test_left_padding_behind_a_mask_changes_nothing(tiny, device):
+@pytest.mark.parametrize("rows", ROWS)
+def test_no_text_sees_another(rows, tiny):
     model = tiny()
-    tokens = some_ids(model)
-    pad = 5
-    padding = torch.full((3, pad), EOS, device=device)
-    not_padding = torch.arange(16, device=device) >= pad
-    itself = torch.eye(16, dtype=torch.bool, device=device)
-    mask = (causal(16, device) & not_padding) | itself
+    texts = random_texts(model, LENGTHS)
+    others = random_texts(model, LENGTHS, seed=1)
+    before = packed(model, texts, rows)
+    for i, other in enumerate(others):
+        after = packed(model, [*texts[:i], other, *texts[i + 1 :]], rows)
+        assert (after[i] - before[i]).abs().max() > 1e-2
+        same(after[:i], before[:i], atol=1e-6)
+        same(after[i + 1 :], before[i + 1 :], atol=1e-6)
 
-    logits = model(torch.cat((padding, tokens), 1), mask=mask[None, None])
-    assert_close(logits[:, pad:], model(tokens))
+
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_a_token_sees_itself_and_what_is_before_it_in_its_text_alone(rows, tiny):
+    model = tiny()
+    lengths = [3, 7, 1, 5, 5]
+    ids = torch.randperm(model.embed.num_embeddings - 1)[: sum(lengths)] + 1  # each once
+    texts = [part.tolist() for part in ids.split(lengths)]
+    seen = []
+    for logits in torch.cat(packed(model, texts, rows)):
+        (gradient,) = torch.autograd.grad(logits.norm(), model.embed.weight, retain_graph=True)
+        seen.append(gradient[ids].abs().amax(1) > 0)
+    expected = torch.block_diag(*(torch.ones(n, n).tril() for n in lengths))
+    assert torch.equal(torch.stack(seen).cpu(), expected.bool())
+
+
+def test_a_later_token_changes_no_earlier_logits(tiny):
+    model = tiny()
+    texts = random_texts(model, [11, 7, 30])
+    changed = [[*ids[:6], ids[6] % 7 + 1, *ids[7:]] for ids in texts]
+    assert all(a != b for a, b in zip(changed, texts, strict=True))
+    for before, after in zip(packed(model, texts), packed(model, changed), strict=True):
+        assert_close(before[:6], after[:6], atol=1e-6)
+        assert ((before - after)[6:].abs().amax(1) > 1e-3).all()
+
+
+def test_only_the_distance_of_two_tokens_counts_not_where_they_are(tiny, device):
+    model = tiny()
+    texts = random_texts(model, LENGTHS)
+    attend = Texts(LENGTHS, device)
+    tokens = line(model, texts)
+    logits = model(tokens, attend.positions, attend)
+    of_each = torch.arange(len(LENGTHS)).repeat_interleave(torch.tensor(LENGTHS)).to(device)
+    shifted = model(tokens, attend.positions + 11 * of_each, attend)
+    assert_close(shifted, logits, atol=1e-4)
+    stretched = model(tokens, 2 * attend.positions, attend)
+    assert (stretched - logits).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_attention_and_its_gradients_are_torchs_of_one_text_at_a_time(rows, device):
+    generator = torch.Generator().manual_seed(0)
+    shape = (sum(LENGTHS), 2, 8)
+    ours = [torch.randn(shape, generator=generator).to(device).requires_grad_() for _ in "qkv"]
+    theirs = [x.detach().clone().requires_grad_() for x in ours]
+    pull = torch.randn(shape, generator=generator).to(device)
+
+    attend = Texts(LENGTHS, device, rows)
+    found = attend(0, *ours)
+    parts = zip(*(x.transpose(0, 1).split(LENGTHS, 1) for x in theirs), strict=True)
+    each = [F.scaled_dot_product_attention(*qkv, is_causal=True) for qkv in parts]
+    wanted = torch.cat(each, 1).transpose(0, 1)
+    for y in (found, wanted):
+        (y * pull).sum().backward()
+
+    assert attend.positions.tolist() == [t for n in LENGTHS for t in range(n)]
+    assert_close(found, wanted)
+    same([x.grad for x in ours], [x.grad for x in theirs])
 
 
 def olmo_weights(model):
@@ -196,7 +187,8 @@ def test_the_weights_make_an_olmo(tiny, codec, device):
         tie_word_embeddings=False,
     )
     model = tiny()
-    tokens = some_ids(model)
+    texts = random_texts(model, LENGTHS)
     olmo = transformers.OlmoForCausalLM(config).to(device).eval()
     olmo.load_state_dict(olmo_weights(model))
-    assert_close(olmo(tokens).logits, model(tokens))
+    alone = [olmo(line(model, [ids])[None]).logits[0] for ids in texts]
+    same(packed(model, texts), alone)

@@ -6,6 +6,8 @@ from torch import nn
 
 from minisi.model import lora
 
+from ..passes import packed, random_texts
+
 
 def sequence(device):
     """Linear layers with and without a bias, one of them deeper inside."""
@@ -22,8 +24,8 @@ def subject(request, device, tiny):
         module = sequence(device)
         return module, lambda: module(x)
     model = tiny()
-    ids = (x.abs() * 9).long()
-    return model.blocks, lambda: model(ids)
+    texts = random_texts(model, [6, 1, 11])
+    return model.blocks, lambda: torch.cat(packed(model, texts))
 
 
 def adapted(module, r=4, alpha=8.0):

@@ -61,6 +61,15 @@ def test_orthogonalise_brings_singular_values_near_one(shape, device):
     assert after.max() < 1.3
 
 
+@pytest.mark.parametrize("shape", [*SHAPES, (128, 512), (64, 64)], ids=str)
+def test_a_step_is_about_as_large_as_one_of_adamw(shape, device):
+    (weight,) = copies([torch.zeros(shape, device=device)])
+    weight.grad = normal(*shape, device=device, seed=1)
+    Muon([weight], lr=0.01).step()
+    assert 0.12 < weight.square().mean().sqrt() / 0.01 < 0.25  # AdamW's are 0.2 to 0.4
+    assert torch.linalg.matrix_norm(weight, 2) < 1.3 * 0.01 * 0.2 * max(shape) ** 0.5
+
+
 def a_stack(device):
     """Five matrices (5, 12, 20), the last a million times as large as the first."""
     sizes = torch.logspace(-3, 3, 5, device=device)

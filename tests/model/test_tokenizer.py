@@ -9,7 +9,8 @@ from minisi.tasks.problems import balanced, draw
 
 IN_THE_ALPHABET = [
     *("", "7", " ", "3 + 4", "tomb has 12", "a>b>c", "+7=+7=", "))(("),
-    *("x 1 y  2", "howmany", "the cat", "ann: 3?", "5 or(7and 0)"),
+    *("x 1 y  2", "howmany", "the cat", "ann: 3?", "5 or(7and 0)", "xorand 5 xor"),
+    *("0<3,3=3,8>0", "6+-32:6-32:0<3", "--5", "c>9", "=05+0=05", "<eos>"),
 ]
 UNKNOWN = [  # a text, and what the error says of it
     ("3+4é", "'é'"),
@@ -18,7 +19,8 @@ UNKNOWN = [  # a text, and what the error says of it
     ("8/2", "'/'"),
     ("3.5", r"'\.'"),
     ("日本", "'日'"),
-    ("<eos>", "'<'"),
+    ("5&3", "'&'"),
+    ("6~7", "'~'"),
     ("٣+٤", "'٣'"),
 ]
 
@@ -30,7 +32,7 @@ def tokens_of(codec, texts):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_problems_come_back_as_they_were(family, codec):
-    problems = [draw(dice(i, "tokens"), "train", family, 1 + i % 6) for i in range(60)]
+    problems = [draw(dice(i, "tokens"), "train", family, 1 + i % 8) for i in range(64)]
     texts = []
     for problem in problems:
         texts += [problem.prompt, problem.target, problem.prompt + problem.target]
@@ -41,7 +43,27 @@ def test_problems_come_back_as_they_were(family, codec):
 
 @pytest.mark.parametrize("text", IN_THE_ALPHABET)
 def test_anything_in_the_alphabet_comes_back_as_it_was(text, codec):
-    assert codec.decode(codec.encode([text])) == [text]
+    (ids,) = codec.encode([text])
+    assert codec.decode([ids]) == [text]
+    assert EOS not in ids
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("tom has 12", ["tom", " has", " 1", "2"]),
+        ("7+6+0=13", ["7", "+", "6", "+0=", "1", "3"]),
+        ("c>f,a>c", ["c>", "f", ",", "a>", "c"]),
+        ("0<3,2-6-0=16", ["0", "<", "3", ",", "2", "-", "6", "-0=", "1", "6"]),
+        ("3>0", ["3", ">", "0"]),
+        ("17*5:7", ["1", "7", "*", "5", ":", "7"]),
+        ("6+-32=-26", [*"6+-32=-26"]),
+        ("52 xor 37=65", ["5", "2", " xor", " 3", "7", "=", "6", "5"]),
+        ("(5 or 3) and 6", ["(", "5", " or", " 3", ")", " and", " 6"]),
+    ],
+)
+def test_a_text_is_cut_like_this(text, tokens, codec):
+    assert tokens_of(codec, [text]) == [tokens]
 
 
 @pytest.mark.parametrize(("text", "character"), UNKNOWN)

@@ -1,17 +1,21 @@
-"""Batches and fit."""
+"""A batch's gradients against a loop over its texts, and fit."""
+
+import math
+from copy import deepcopy
 
 import pytest
 import torch
 from torch.optim import SGD
 
-from minisi.model import trainer
+from minisi.model.gpt import Texts
 from minisi.model.optim import build
 from minisi.model.tokenizer import EOS
-from minisi.model.trainer import collate, encode, fit
+from minisi.model.trainer import backward, encode, fit
 from minisi.run.runtime import chunks, dice
 from minisi.tasks.problems import balanced
 
 from ..conftest import make_model
+from ..passes import plain, random_texts
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +31,19 @@ def train(model, optimizers, batches, rates=None, prompt_weights=None):
     return list(fit(model, optimizers, batches, rates, prompt_weights))[-1]
 
 
+def tokens_of(examples):
+    """How many the model reads: each last one is only guessed."""
+    return sum(len(prompt) + len(target) - 1 for prompt, target in examples)
+
+
 def plain_loss(model, examples, weight=0.0):
     """Loss for each target token, one example at a time and without padding.
 
     That of the question's tokens is added with a weight.
     """
-    device = model.head.weight.device
     losses = []
     for prompt, target in examples:
-        logits = model(torch.tensor([prompt + target], device=device))[0]
-        logs = logits.log_softmax(-1)
+        logs = plain(model, prompt + target).log_softmax(-1)
         losses += [-logs[len(prompt) + i - 1, token] for i, token in enumerate(target)]
         losses += [-weight * logs[i, token] for i, token in enumerate(prompt[1:])]
     return torch.stack(losses).sum() / sum(len(target) for _, target in examples)
@@ -48,42 +55,86 @@ def test_an_example_is_the_prompt_and_the_target_with_its_end(codec):
     assert target[-1] == EOS
 
 
-def test_labels_are_the_next_tokens_and_the_targets_weigh_most(examples, device):
-    inputs, labels, weights = (x.tolist() for x in collate(examples, 0.3, device))
-    longest = max(len(prompt) + len(target) for prompt, target in examples)
-    assert {len(row) for row in inputs + labels + weights} == {longest - 1}
-
-    rows = zip(examples, inputs, labels, weights, strict=True)
-    for (prompt, target), x, y, w in rows:
-        whole = prompt + target
-        end = len(whole) - 1
-        assert x[:end] == whole[:-1]
-        assert y[:end] == whole[1:]
-        assert set(x[end + 1 :]) <= {EOS}
-        assert w[:end] == pytest.approx([0.3] * (len(prompt) - 1) + [1] * len(target))
-        assert set(w[end:]) <= {0}
+def gradients(model):
+    return [weight.grad.double() for weight in model.parameters()]
 
 
-@pytest.mark.parametrize("size", [1, 7, 40, 99])
-def test_chunks_keep_all_in_order(size, examples):
-    parts = chunks(examples, size)
-    assert [example for part in parts for example in part] == examples
-    assert all(len(part) == size for part in parts[:-1])
+def plain_gradients(model, examples, weight):
+    """In double precision, from one text at a time."""
+    exact = deepcopy(model).double()
+    plain_loss(exact, examples, weight).backward()
+    return gradients(exact)
 
 
-@pytest.mark.parametrize(("part", "weight"), [(1, 0.2), (3, 0.0), (16, 1.0), (64, 0.2)])
-def test_the_step_is_that_of_the_plain_loss_whatever_the_padding(
-    part, weight, examples, tiny, monkeypatch
-):
-    monkeypatch.setattr(trainer, "PART", part)
+@pytest.mark.parametrize("weight", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("n", [1, 2, 9, 40])
+def test_loss_and_gradients_are_those_of_a_loop_over_texts_alone(n, weight, examples, tiny):
     model = tiny()
-    reference = tiny()
-    done = train(model, [SGD(model.parameters(), lr=1.0)], [examples], prompt_weights=[weight])
-    loss = plain_loss(reference, examples, weight)
-    loss.backward()
-    for ours, theirs in zip(model.parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs - theirs.grad, atol=1e-4, rtol=1e-3)
-    assert done.loss == pytest.approx(loss.item(), abs=1e-3)
+    some = examples[-n:]
+    loss, tokens = backward(model, some, weight)
+    assert loss.item() == pytest.approx(plain_loss(model, some, weight).item(), abs=1e-5)
+    assert not loss.requires_grad
+    assert tokens == tokens_of(some)
+    wanted = plain_gradients(model, some, weight)
+    torch.testing.assert_close(gradients(model), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_so_they_are_for_texts_of_very_different_lengths(tiny):
+    model = tiny()
+    sizes = [(1, 1), (1, 60), (90, 1), (2, 3), (40, 40), (1, 2), (7, 1), (1, 1), (3, 80), (5, 5)]
+    prompts = random_texts(model, [prompt for prompt, _ in sizes])
+    targets = random_texts(model, [target for _, target in sizes], seed=1)
+    examples = list(zip(prompts, targets, strict=True))
+    wanted = plain_gradients(model, examples, 0.3)
+    for order in (examples, examples[::-1]):
+        model.zero_grad()
+        backward(model, order, 0.3)
+        torch.testing.assert_close(gradients(model), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_texts_of_like_length_are_attended_to_together(examples, tiny, monkeypatch):
+    met = []
+
+    def noted(lengths, *settings):
+        met.extend(lengths)
+        return Texts(lengths, *settings)
+
+    monkeypatch.setattr("minisi.model.trainer.Texts", noted)
+    backward(tiny(), examples, 0.0)
+    assert sum(met) == tokens_of(examples)
+    assert sorted(met) in (met, met[::-1])
+
+
+def test_gradients_add_up(examples, tiny):
+    model = tiny()
+    exact = deepcopy(model).double()
+    for part in (examples[:9], examples[9:]):
+        backward(model, part, 0.2)
+        plain_loss(exact, part, 0.2).backward()
+    torch.testing.assert_close(gradients(model), gradients(exact), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.2, 1.0])
+def test_a_model_that_knows_nothing_loses_the_same_at_each_token_by_its_weight(
+    weight, examples, tiny, codec
+):
+    model = tiny()
+    torch.nn.init.zeros_(model.head.weight)
+    loss, _ = backward(model, examples, weight)
+    asked = sum(len(prompt) - 1 for prompt, _ in examples)
+    wanted = sum(len(target) for _, target in examples)
+    each = math.log(len(codec.vocabulary))
+    assert loss.item() == pytest.approx(each * (1 + weight * asked / wanted), rel=1e-5)
+
+
+def test_a_step_goes_down_the_gradients_and_leaves_none(examples, tiny):
+    model = tiny()
+    slopes = plain_gradients(model, examples, 0.2)
+    wanted = [w.detach() - g for w, g in zip(model.parameters(), slopes, strict=True)]
+    train(model, [SGD(model.parameters(), lr=1.0)], [examples], prompt_weights=[0.2])
+    found = [weight.double() for weight in model.parameters()]
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    assert all(weight.grad is None for weight in model.parameters())
 
 
 def test_fit_yields_the_mean_loss_of_the_last_steps_and_counts_them(examples, tiny):
@@ -96,10 +147,9 @@ def test_fit_yields_the_mean_loss_of_the_last_steps_and_counts_them(examples, ti
     still = [SGD(model.parameters(), lr=0.0)]
     first, last = fit(model, still, batches, [1.0] * 5, weights, every=3)
     assert (first.steps, last.steps) == (3, 5)
-    assert first.loss == pytest.approx(sum(losses[:3]) / 3, abs=1e-3)
-    assert last.loss == pytest.approx(sum(losses[3:]) / 2, abs=1e-3)
-    assert last.tokens > first.tokens
-    assert last.tokens >= sum(len(prompt) + len(target) - 1 for prompt, target in examples)
+    assert first.loss == pytest.approx(sum(losses[:3]) / 3, abs=1e-5)
+    assert last.loss == pytest.approx(sum(losses[3:]) / 2, abs=1e-5)
+    assert (first.tokens, last.tokens) == (tokens_of(examples[:24]), tokens_of(examples))
 
 
 def test_each_rate_is_its_peak_times_the_schedule(examples, tiny):
