@@ -3,23 +3,26 @@
 import inspect
 import json
 import sys
+from functools import partial
 from random import Random
 
 import pytest
 
 import loop
 from minisi.lab.ask import ask, shown
-from minisi.lab.testset import distinct, make_test_set, row
+from minisi.lab.testset import distinct, make_set, row
 from minisi.method import student
+from minisi.method.teacher import together
 from minisi.model.tokenizer import Codec
 from minisi.run.runtime import UserError, dice
-from minisi.tasks.arithmetic import Add, number
+from minisi.tasks.arithmetic import Add
 from minisi.tasks.families import FAMILIES, family_of, vocabulary_words
 from minisi.tasks.family import Family, Way
 from minisi.tasks.problems import draw, solve, split_of
 from train import curriculum
 
-from .test_loop import ROOT, mostly, rows, settings
+from .programs import ROOT, rows, settings
+from .test_key import mostly
 
 QUESTIONS = 54  # of a round, 6 of each family
 TINIER = {
@@ -30,6 +33,7 @@ TINIER = {
     "base_levels": 2,
     "base_batch": 18,
     "base_chain_steps": 0,
+    "sets": "",
 }
 
 
@@ -39,16 +43,19 @@ class Twice(Add):
     pattern = r"twice \d+"
     words = "twice"
 
+    def shape(self, level: int) -> tuple[int, int]:
+        return level + 1, level + 1
+
     def ask(self, rng: Random, level: int) -> str:
-        return f"twice {number(rng, level + 1)}"
+        return f"twice {self.numbers(rng, level)[0]}"
 
     def solve(self, question: str) -> tuple[str, str]:
         digits = question.removeprefix("twice ")
-        return self.work(digits, digits)
+        return self.columns(digits, digits)
 
     def parts(self, question: str, rng: Random) -> Way:
         digits = question.removeprefix("twice ")
-        return (yield from super().parts(f"{digits}+{digits}", rng))
+        return super().parts(f"{digits}+{digits}", rng)
 
 
 class Undivided(Twice):
@@ -68,9 +75,9 @@ def play(tmp_path, monkeypatch):
     """Plays a tiny run of one round from nothing: pretraining, round 0 and round 1."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # which would take most of the time
     old = (ROOT / "data" / "test.jsonl").read_text().splitlines()[::64]
-    new = [json.dumps(row(problem)) for problem in distinct(Random(1), "twice", 2, 4)]
+    new = distinct(partial(draw, Random(1), "test", "twice", 2), 4)
     test = tmp_path / "test.jsonl"
-    test.write_text("\n".join([*old, *new]))
+    test.write_text("\n".join([*old, *(json.dumps(row(problem)) for problem in new)]))
 
     def play(**changed):
         return loop.loop(settings(tmp_path, test, **{**TINIER, **changed}))
@@ -101,7 +108,27 @@ def test_what_is_asked_can_be_drawn_of_each_split(level):
         problem = draw(dice(1, "twice"), split, "twice", level)
         assert family_of(problem.question) == "twice"
         assert split_of(problem.question) == split
-        assert len(problem.question) == len("twice ") + level + 1
+
+
+def test_a_level_is_up_to_so_many_digits():
+    family = FAMILIES["twice"]
+    for level in (1, 2, 3, 4):
+        questions = [family.ask(Random(seed), level) for seed in range(200)]
+        levels = [family.level(question) for question in questions]
+        assert max(levels) == level
+        assert levels.count(level) >= 80
+        assert max(map(len, questions)) == len("twice ") + level + 1
+
+
+@pytest.mark.parametrize("question", ["twice 4", "twice 41", "twice 476", "twice 90909"])
+def test_its_parts_are_sums_and_make_the_solvers_text(question):
+    ways = [FAMILIES["twice"].parts(question, Random(seed)) for seed in range(8)]
+
+    def ask(batch):
+        assert all(family_of(part) == "add" for part in batch)
+        return [FAMILIES["add"].solve(part) for part in batch]
+
+    assert together(ways, ask) == [solve(question).target] * 8
 
 
 def test_the_tokenizer_has_its_word():
@@ -139,8 +166,9 @@ def test_a_vote_on_its_parts_corrects_it(play, tmp_path, monkeypatch):
     made = play(corrector="vote")
     assert [row["steps"] for row in made] == [0, 3]
     voted = [failure for failure in remembered(tmp_path) if failure["source"] == "vote"]
-    assert voted
-    for failure in voted:
+    taken_apart = [failure for failure in voted if len(failure["question"]) > len("twice 4")]
+    assert taken_apart
+    for failure in taken_apart:
         assert failure["completion"] == solve(failure["question"]).target
 
 
@@ -155,4 +183,4 @@ def test_a_vote_without_parts_leaves_it_unsolved_and_goes_on(play, tmp_path, mon
 
 def test_a_test_set_of_more_problems_than_it_has_is_refused_in_one_sentence():
     with pytest.raises(UserError, match=r"^twice has only \d+ distinct problems .* at level 1,"):
-        list(make_test_set())
+        list(make_set("test"))

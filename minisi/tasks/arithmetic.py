@@ -5,95 +5,103 @@ A problem is text, `question|steps|answer`.  One worked example, `add` at level 
     347+586|7+6+0=13,4+8+1=13,3+5+1=09|933
 
 Here a step is a column, from the right: `digit+digit+carry=` the new carry and the digit to write.
+Each step is a fact small enough to be met often, and what is decided is written down.
 """
 
 import operator
-from itertools import product, zip_longest
+import re
+import string
+from itertools import count, product, zip_longest
 from random import Random
 
-from ..run.runtime import UserError
-from .family import Family, Solution, Way
+from .family import Family, Solution, Way, up_to
 
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+ZERO = 0.02  # share of numbers that are 0
+EQUAL = 0.01  # share of differences of a number and itself
+SAME_START = 0.3  # share of differences whose numbers begin with the same digits
 
 
 def number(rng: Random, digits: int) -> str:
-    """A number of exactly `digits` digits, without a leading zero."""
-    return str(rng.randrange(10 ** (digits - 1), 10**digits))
-
-
-def equation(a: str, symbol: str, b: str) -> Solution:
-    """`9+6=15` and `15`.
-
-    Of + and * the larger operand stands in front: half as many facts to learn.
-    """
-    x, y = int(a), int(b)
-    if symbol != "-" and x < y:
-        x, y = y, x
-    value = SIGNS[symbol](x, y)
-    if value < 0:
-        raise UserError(f"{a}{symbol}{b} is below zero, which no family covers: swap the numbers")
-    return f"{x}{symbol}{y}={value}", str(value)
+    """A number of so many digits, or now and then 0."""
+    return str(rng.randrange(10 ** (digits - 1), 10**digits) * (rng.random() >= ZERO))
 
 
 class Columns(Family):
-    """Schoolbook arithmetic from the right."""
+    """Schoolbook arithmetic of two numbers, from the right."""
 
     symbol: str  # of the question
-    then = "+"  # how the carry is taken in
 
-    def column(self, x: int, y: int, carry: int) -> tuple[int, int]:
-        """The next carry (or borrow), and the digit to write."""
-        worth = SIGNS[self.then](SIGNS[self.symbol](x, y), carry)
-        carried, digit = divmod(worth, 10)
-        return abs(carried), digit
+    def shape(self, level: int) -> tuple[int, int]:
+        """The most digits of the longer and of the shorter number."""
+        return max(2, level), level
 
-    def solve(self, question: str) -> Solution:
-        """`7+6+0=13,...`: carry 1 and write 3."""
-        return self.work(*question.split(self.symbol))
+    def numbers(self, rng: Random, level: int) -> list[str]:
+        """Two numbers of up to so many digits, in any order."""
+        numbers = [number(rng, up_to(rng, most)) for most in self.shape(level)]
+        rng.shuffle(numbers)
+        return numbers
 
-    def work(self, top: str, bottom: str) -> Solution:
-        """(steps, answer) of two numbers."""
-        steps = []
-        digits = ""
-        carry = 0
-        columns = zip_longest(map(int, reversed(top)), map(int, reversed(bottom)), fillvalue=0)
-        for x, y in columns:
-            next_carry, digit = self.column(x, y, carry)
-            steps.append(f"{x}{self.symbol}{y}{self.then}{carry}={next_carry}{digit}")
-            digits = f"{digit}{digits}"
-            carry = next_carry
-        return ",".join(steps), f"{carry}{digits}".lstrip("0") or "0"
+    def ask(self, rng: Random, level: int) -> str:
+        """Up to `level` digits; at level 1, up to two digits and one."""
+        return self.symbol.join(self.numbers(rng, level))
+
+    def level(self, question: str) -> int:
+        """By the digits of both numbers; none begins with a needless zero."""
+        numbers = re.findall(r"\d+", question)
+        if any(number != str(int(number)) for number in numbers):
+            return 0
+        sizes = list(map(len, numbers))
+        fits = (max(sizes) <= a and min(sizes) <= b for a, b in map(self.shape, count(1)))
+        return 1 + next(i for i, fit in enumerate(fits) if fit)
 
     def canonical(self, question: str) -> str:
         """The order of the two numbers doesn't matter."""
         return self.symbol.join(sorted(question.split(self.symbol)))
 
-    def parts(self, question: str, rng: Random) -> Way:
+    def column(self, x: int, y: int, carry: int) -> tuple[int, int]:
+        """The next carry (or borrow), and the digit to write."""
+        sign = SIGNS[self.symbol]
+        carried, digit = divmod(sign(sign(x, y), carry), 10)
+        return abs(carried), digit
+
+    def columns(self, top: str, bottom: str) -> Solution:
+        """`7+6+0=13,...`: carry 1 and write 3."""
+        steps = []
+        digits = ""
+        carry = 0
+        pairs = zip_longest(map(int, reversed(top)), map(int, reversed(bottom)), fillvalue=0)
+        for x, y in pairs:
+            next_carry, digit = self.column(x, y, carry)
+            steps.append(f"{x}{self.symbol}{y}{self.symbol}{carry}={next_carry}{digit}")
+            digits = f"{digit}{digits}"
+            carry = next_carry
+        return ",".join(steps), f"{carry}{digits}".lstrip("0") or "0"
+
+    def halves(self, top: str, bottom: str, rng: Random) -> Way:
         """`3474+5867`: the right columns from `674+267`, the left ones from `349+582`.
 
         The last column of the second question hands on the carry of the first.
         """
-        a, b = question.split(self.symbol)
-        width = max(len(a), len(b))
-        once = self.symbol == "*"  # one digit below, which belongs to every column
-        a = a.zfill(width)
-        b = b if once else b.zfill(width)
-
+        width = max(len(top), len(bottom))
+        a = top.zfill(width)
+        b = bottom.zfill(width)
         k = (width + rng.randrange(2)) // 2
-        top = f"{rng.randint(5, 9)}{a[-k:]}"
-        bottom = b if once else f"{rng.randint(1, 4)}{b[-k:]}"
-        steps, _ = yield f"{top}{self.symbol}{bottom}"
-        right = steps.split(",")[:k]
+        steps, _ = yield f"{rng.randint(5, 9)}{a[-k:]}{self.symbol}{rng.randint(1, 4)}{b[-k:]}"
+        right = written(steps)[:k]
         carry = right[-1][-2]
 
-        pads = product(range(10), [int(b)] if once else range(10))
+        pads = [pad for pad in product(range(10), repeat=2) if len({*pad}) > 1]
         x, y = rng.choice([pad for pad in pads if str(self.column(*pad, 0)[0]) == carry])
-        bottom = b if once else f"{b[:-k].lstrip('0')}{y}"
-        steps, answer = yield f"{a[:-k].lstrip('0')}{x}{self.symbol}{bottom}"
-        left = steps.split(",")[1:]
+        left = f"{a[:-k].lstrip('0')}{x}{self.symbol}{b[:-k].lstrip('0')}{y}"
+        steps, answer = yield left
         digits = answer[:-1] + "".join(step[-1] for step in reversed(right))
-        return f"{','.join(right + left)}|{digits.lstrip('0') or '0'}"
+        return f"{','.join(right + written(steps)[1:])}|{digits.lstrip('0') or '0'}"
+
+
+def written(steps: str) -> list[str]:
+    """The columns among the steps."""
+    return [step for step in steps.split(",") if len(step) > len("0<3")]
 
 
 class Add(Columns):
@@ -102,44 +110,165 @@ class Add(Columns):
     pattern = r"(\d+)\+(\d+)"
     symbol = "+"
 
-    def ask(self, rng: Random, level: int) -> str:
-        """The longer number has `level` digits; at level 1 it is two digits and one."""
-        longer = number(rng, max(2, level))
-        digits = level - rng.randint(0, level > 2)
-        return f"{longer}+{number(rng, digits)}"
+    def solve(self, question: str) -> Solution:
+        """The columns."""
+        return self.columns(*question.split("+"))
+
+    def parts(self, question: str, rng: Random) -> Way:
+        """In two halves."""
+        numbers = question.split("+")
+        if max(map(len, numbers)) == 1:
+            return (yield from self.whole(question))
+        return (yield from self.halves(*numbers, rng))
 
 
 class Sub(Columns):
-    """`586-347`: differences, never below zero, with the borrow where `add` has the carry."""
+    """`32-6`: differences, with the borrow where `add` has the carry.
+
+    First the digits are compared from the left, until they differ: `6-32` begins with `0<3`.  Then
+    the smaller number is taken from the larger: `2-6-0=16,3-0-1=02`.
+    """
 
     pattern = r"(\d+)-(\d+)"
     symbol = "-"
-    then = "-"
     canonical = Family.canonical  # the order of the two numbers matters
 
     def ask(self, rng: Random, level: int) -> str:
-        """The two numbers of a sum, the larger in front."""
-        numbers = Add().ask(rng, level).split("+")
-        return "-".join(sorted(numbers, key=int, reverse=True))
+        """The two numbers of a sum; some begin with the same digits, which chance hardly shows."""
+        a, b = self.numbers(rng, level)
+        chance = rng.random()
+        if chance < SAME_START and len(a) <= self.shape(level)[1]:
+            if chance < EQUAL:
+                b = a
+            elif len(a) > 1:
+                kept = rng.randrange(1, len(a))
+                b = a[:kept] + "".join(rng.choices(string.digits, k=len(a) - kept))
+        return f"{a}-{b}"
 
     def solve(self, question: str) -> Solution:
-        """`6-7-0=19,...`: borrow 1 and write 9."""
+        """`3>0,2-6-0=16,...`: borrow 1 and write 6."""
         a, b = question.split("-")
-        equation(a, "-", b)  # which refuses what is below zero
-        return self.work(a, b.lstrip("0"))
+        width = max(len(a), len(b))
+        compared = []
+        for x, y in zip(a.zfill(width), b.zfill(width), strict=True):
+            compared.append(f"{x}{'<' if x < y else '=>'[x > y]}{y}")
+            if x != y:
+                break
+        return self.after(compared, self.columns(*sorted((a, b), key=int, reverse=True)))
+
+    def after(self, compared: list[str], difference: Solution) -> Solution:
+        """What the comparison makes of the difference of the larger and the smaller number."""
+        sign = compared[-1][1]
+        if sign == "=":
+            return ",".join(compared), "0"
+        steps, digits = difference
+        return ",".join([*compared, steps]), "-" * (sign == "<") + digits
+
+    def parts(self, question: str, rng: Random) -> Way:
+        """Compared in two halves, a 1 before each keeping their zeros; then subtracted in two."""
+        a, b = question.split("-")
+        width = max(len(a), len(b))
+        if width == 1:
+            return (yield from self.whole(question))
+        k = (width + rng.randrange(2)) // 2
+        compared = []
+        for half in (slice(-k), slice(-k, None)):
+            steps, _ = yield f"1{a.zfill(width)[half]}-1{b.zfill(width)[half]}"
+            compared += [step for step in steps.split(",")[1:] if step not in written(steps)]
+            if compared[-1][1] != "=":
+                break
+        top, bottom = (b, a) if compared[-1][1] == "<" else (a, b)
+        difference = ""
+        if compared[-1][1] != "=":
+            difference = yield from self.halves(top, bottom, rng)
+        steps, _, digits = difference.partition("|")
+        return "|".join(self.after(compared, (steps, digits)))
 
 
 class Mul(Columns):
-    """`347*6`: products of a number and a digit."""
+    """`47*86`: products, a row for each digit of the second number.
 
-    pattern = r"(\d+)\*(\d)"
+    A step is a product, to which the carry is added, and then what stands from the rows above:
+    `7*6=42+0=42,4*6=24+4=28` leaves 282, whose 8 is taken in by the next row, `7*8=56+0=56+8=64`.
+    """
+
+    pattern = r"(\d+)\*(\d+)"
     symbol = "*"
 
-    def ask(self, rng: Random, level: int) -> str:
-        """The number has level + 1 digits."""
-        return f"{number(rng, level + 1)}*{rng.randint(2, 6)}"
+    def shape(self, level: int) -> tuple[int, int]:
+        """A digit more at each level: 2 and 1, 2 and 2, 3 and 2, 4 and 2, 5 and 2, 5 and 3."""
+        shorter = 1 + (level + 2) // 4
+        return level + 2 - shorter, shorter
 
     def solve(self, question: str) -> Solution:
-        """`7*6+0=42,...`."""
-        a, b = question.split("*")
-        return self.work(a, b * len(a))
+        """The columns of all rows."""
+        top, bottom = ([*map(int, reversed(digits))] for digits in question.split("*"))
+        stands = [0] * len(top)
+        steps = []
+        for row, y in enumerate(bottom):
+            carry = 0
+            for place, x in enumerate(top, row):
+                worth = x * y + carry
+                step = f"{x}*{y}={x * y:02}+{carry}={worth:02}"
+                if row:
+                    worth += stands[place]
+                    step += f"+{stands[place]}={worth:02}"
+                carry, stands[place] = divmod(worth, 10)
+                steps.append(step)
+            stands.append(carry)
+        digits = "".join(map(str, reversed(stands)))
+        return ",".join(steps), digits.lstrip("0") or "0"
+
+    def parts(self, question: str, rng: Random) -> Way:
+        """Each product of two digits, and each sum with what is taken in, by itself."""
+        top, bottom = (digits[::-1] for digits in question.split("*"))
+        if len(top) == len(bottom) == 1:
+            return (yield from self.whole(question))
+        stands = ["0"] * len(top)
+        steps = []
+        for row, y in enumerate(bottom):
+            carry = "0"
+            for place, x in enumerate(top, row):
+                _, worth = yield either(rng, x, "*", y)
+                step = f"{x}*{y}={worth:0>2}"
+                _, worth = yield either(rng, worth, "+", carry)
+                step += f"+{carry}={worth:0>2}"
+                if row:
+                    taken = stands[place]
+                    _, worth = yield either(rng, worth, "+", taken)
+                    step += f"+{taken}={worth:0>2}"
+                carry, stands[place] = worth.zfill(2)
+                steps.append(step)
+            stands.append(carry)
+        digits = "".join(reversed(stands))
+        return f"{','.join(steps)}|{digits.lstrip('0') or '0'}"
+
+
+def either(rng: Random, a: str, symbol: str, b: str) -> str:
+    """The question in one of its two orders."""
+    return symbol.join(rng.sample((a, b), 2))
+
+
+COLUMNS = {kind.symbol: kind() for kind in (Add, Sub, Mul)}
+
+
+def operation(a: str, symbol: str, b: str) -> Solution:
+    """One operation of an expression or a story: the step, and its value.
+
+    Of two digits it is a fact, `9-6=3`.  Others are worked out in columns, and signs are put right
+    first: `17*5:7*5=35+0=35,1*5=05+3=08=85`, `-4+9:9-4=5`, `6+-32:6-32:0<3,...=-26`.
+    """
+    x = int(a)
+    y = int(b)
+    value = str(SIGNS[symbol](x, y))
+    worked = [f"{a}{symbol}{b}"]
+    if min(x, y) < 0 and symbol != "*":
+        if symbol == "-":
+            y = -y
+        symbol = "-" if min(x, y) < 0 <= max(x, y) else "+"
+        x, y = max(x, y), min(x, y)
+    plain = f"{abs(x)}{symbol}{abs(y)}"
+    worked.append(plain)
+    if max(abs(x), abs(y)) > 9:
+        worked.append(COLUMNS[symbol].solve(plain)[0])
+    return f"{':'.join(dict.fromkeys(worked))}={value}", value

@@ -4,14 +4,14 @@ import hashlib
 import operator
 import re
 from collections.abc import Callable
-from itertools import product
 from random import Random
 
 from ..run.runtime import UserError
-from .arithmetic import SIGNS, equation
-from .family import Family, Solution, Way
+from .arithmetic import SIGNS, number, operation
+from .family import Family, Solution, Way, up_to
 
-BITS = {" and ": operator.and_, " or ": operator.or_}
+BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
+WIDTHS = (1, 2, 2, 2, 3, 3)  # digits of such numbers, drawn from these
 
 
 def hashed(a: str, symbol: str, b: str) -> Solution:
@@ -25,125 +25,198 @@ def hashed(a: str, symbol: str, b: str) -> Solution:
 
 
 class Expr(Family):
-    """`((3+4)*2)-5`: each operation is on the last result and a digit."""
+    """`((3+4)*2)-5`: each operation is on the last result and one more number.
 
-    pattern = r"(?=.*[+*-])[\d+*()-]+"
-    atom = r"\d+|#\w{16}"  # what stands between operators: a number, or what `hashed` made of it
+    Brackets stand where they are needed, and now and then where they are not.
+    """
+
+    pattern = r"(?=.*[\d)][+*-])[\d+*()-]+"
+    # What stands between operators: a number, or what `hashed` made of it.
+    atom = r"(?<![\w)])-?\d+|#\w{16}"
     symbols = (r"\*", "[+-]")  # patterns of the operators, the tightest first
 
     def ask(self, rng: Random, level: int) -> str:
-        """`level` operations, at least two, with results from 0 to 19."""
-        value = rng.randint(1, 9)
-        text = str(value)
-        for _ in range(max(2, level)):
-            digit = rng.randint(1, 9)
-            values = [value, digit]
-            texts = [text, str(digit)]
-            if rng.random() >= 0.5:
-                values.reverse()
-                texts.reverse()
-            allowed = [symbol for symbol, rule in SIGNS.items() if 0 <= rule(*values) < 20]
-            if not allowed:  # a difference is left, the larger value in front
-                texts.reverse()
-            symbol = rng.choice(allowed or ["-"])
-            value = abs(SIGNS[symbol](*values))
-            text = f"({symbol.join(texts)})"
-        return text[1:-1]
+        """An operation more at each even level; at odd ones, so many on numbers of two digits.
+
+        In many questions all numbers are small.
+        """
+        most = 2 + level // 2
+        count = up_to(rng, most)
+        wide = level % 2 == 1
+        small = rng.random() < (0.25 if wide else 0.5)
+        digits = 1 if small or (count == most and not wide) else 2
+        limit = 19 if small else self.largest(count, digits)
+        text, value = self.grow(rng, count, digits, limit)
+        if value == "0" and rng.random() < 0.5:  # which would come too often
+            return self.ask(rng, level)
+        if count == 1 and (rng.random() < 0.5 or re.fullmatch(r"\d+.\d+", text)):
+            text = f"({text})"  # without, it would be a sum, a difference or a product
+        return text
+
+    def largest(self, count: int, digits: int) -> int:
+        """The largest result of so many operations on such numbers."""
+        return 999 if count < 3 and digits == 1 else 99
+
+    def leaf(self, rng: Random, digits: int) -> str:
+        """A number, often of one digit, and now and then below zero."""
+        value = int(number(rng, digits if rng.random() < 0.3 else 1))
+        return str(-value if rng.random() < 0.05 else value)
+
+    def allowed(self, a: str, b: str, limit: int) -> list[str]:
+        """The symbols that keep the result of two values within the limit."""
+        return [sign for sign, rule in SIGNS.items() if abs(rule(int(a), int(b))) <= limit]
+
+    def work(self, a: str, symbol: str, b: str) -> Solution:
+        """The step of one operation, and its value."""
+        return operation(a, symbol, b)
+
+    def tightness(self, symbol: str) -> int:
+        """The place of an operator among those that come first."""
+        return next(i for i, known in enumerate(self.symbols) if re.fullmatch(known, symbol))
+
+    def grow(self, rng: Random, count: int, digits: int, limit: int) -> tuple[str, str]:
+        """(text, value) of `count` operations, each on the last result and one more number.
+
+        Numbers have up to so many digits, and no result is larger than the limit.
+        """
+        text = value = self.leaf(rng, digits)
+        inner = -1  # the tightness of the last operator
+        for _ in range(count):
+            leaf = self.leaf(rng, digits)
+            behind = rng.random() < 0.5
+            left, right = (value, leaf) if behind else (leaf, value)
+            symbol = rng.choice(self.allowed(left, right, limit))
+            outer = self.tightness(symbol)
+            needed = inner > outer or (inner == outer and not behind)
+            if needed or (inner >= 0 and rng.random() < 0.5):
+                text = f"({text})"
+            text = symbol.join((text, leaf) if behind else (leaf, text))
+            _, value = self.work(left, symbol, right)
+            inner = outer
+        return text, value
+
+    def level(self, question: str) -> int:
+        """By the count of operations, and of digits, within the limits of `ask`."""
+        steps, lines = self.reduce(question, self.work)
+        count = len(steps)
+        digits = max(map(len, re.findall(r"\d+", question)))
+        largest = max(map(int, re.findall(r"\d+", ",".join(lines))))
+        if largest > self.largest(count, digits) or not self.is_chain(steps):
+            return 0
+        return max(1, 2 * (count - 2) + digits - 1)
+
+    def is_chain(self, steps: list[str]) -> bool:
+        """Whether each operation is on the result of the one before."""
+        operands = re.compile(f"({self.atom})(?:{'|'.join(self.symbols)})({self.atom})")
+        values = [step.split("=")[-1] for step in steps]
+        later = [operands.match(step).groups() for step in steps[1:]]
+        return all(value in pair for value, pair in zip(values, later, strict=False))
 
     def solve(self, question: str) -> Solution:
-        """`4+3=7,7*2=14,14-5=9`."""
-        steps, lines = self.reduce(question, equation)
-        return ",".join(steps), lines[-1]
+        """`4+3=7,7*2=14,14-5:1>0,4-5-0=19,1-0-1=00=9`."""
+        steps, lines = self.reduce(question, self.work)
+        return ",".join(steps) or lines[-1], lines[-1]
+
+    def first(self, text: str) -> re.Match:
+        """The operation that comes first: the tightest of the first innermost bracket.
+
+        Its groups are left, symbol and right.  UserError where there is none.
+        """
+        inner = re.search(r"\(([^()]*)\)", text)
+        span = inner.span(1) if inner else (0, len(text))
+        for symbol in self.symbols:
+            found = re.compile(f"({self.atom})({symbol})({self.atom})").search(text, *span)
+            if found:
+                return found
+        raise UserError(f"{text!r} is not a complete expression: check its brackets and operators")
+
+    def put(self, value: str, text: str, found: re.Match) -> str:
+        """The text with the value of an operation in its place, and no bracket around one value."""
+        start, end = found.span()
+        return self.bare(f"{text[:start]}{value}{text[end:]}")
+
+    def bare(self, text: str) -> str:
+        """The text without brackets around single values."""
+        while (barer := re.sub(rf"\(({self.atom})\)", r"\1", text)) != text:
+            text = barer
+        return text
 
     def reduce(self, text: str, rule: Callable[..., Solution]) -> tuple[list[str], list[str]]:
         """(steps, the whole text after each) of an expression.
 
-        In the first innermost bracket the tightest operator comes first, from the left.  `rule`
-        makes a step and its value of left, symbol and right.
+        `rule` makes a step and its value of left, symbol and right.
         """
-        if re.search(r"[\d)]\(|\)\d", text):
-            raise UserError(f"{text!r} lacks an operator beside a bracket")
+        if re.search(r"[\d)]\(|\)\d|(?<![\d)])-\(", text):
+            raise UserError(f"{text!r} lacks an operator or a number beside a bracket")
         steps = []
-        lines = [text]
-        while not re.fullmatch(self.atom, text):
-            inner = re.search(r"\(([^()]*)\)", text)
-            span = inner.span(1) if inner else (0, len(text))
-            tries = (
-                re.compile(f"({self.atom})({symbol})({self.atom})").search(text, *span)
-                for symbol in self.symbols
-            )
-            found = next(filter(None, tries), None)
-            if found is None:
-                raise UserError(
-                    f"{text!r} is not a complete expression: check its brackets and operators"
-                )
+        lines = [self.bare(text)]
+        while not re.fullmatch(self.atom, lines[-1]):
+            found = self.first(lines[-1])
             step, value = rule(*found.groups())
-            done = inner and found.span() == span  # then the bracket goes
-            start, end = inner.span() if done else found.span()
-            text = f"{text[:start]}{value}{text[end:]}"
             steps.append(step)
-            lines.append(text)
+            lines.append(self.put(value, lines[-1], found))
         return steps, lines
 
     def canonical(self, question: str) -> str:
         """The order of operands doesn't matter, but to a difference."""
         return self.reduce(question, hashed)[1][-1]
 
+    def alone(self, operation: str) -> str:
+        """The question of one operation."""
+        return f"({operation})"
+
     def parts(self, question: str, rng: Random) -> Way:
-        """`(((3+4)*2)-5)+1`: first `(3+4)*2`, then `((8+6)-5)+1`, as 8+6 is worth the same."""
-        opened = []
-        large = []
-        for i, c in enumerate(question):
-            if c == "(":
-                opened.append(i)
-            elif c == ")":
-                start = opened.pop()
-                if len(re.findall("[+*-]", question[start:i])) > 1:
-                    large.append((start, i))
-        start, end = rng.choice(large)
-        steps, value = yield question[start + 1 : end]
-        more, answer = yield f"{question[:start]}{rng.choice(worth(value))}{question[end + 1 :]}"
-        return f"{','.join([steps, *more.split(',')[1:]])}|{answer}"
-
-
-def worth(value: str) -> list[str]:
-    """The sums, differences and products of two digits that have this value."""
-    cases = product(range(1, 10), range(1, 10), SIGNS)
-    return [f"({x}{symbol}{y})" for x, y, symbol in cases if str(SIGNS[symbol](x, y)) == value]
+        """`((3+4)*2)-5`: some operations by themselves, `(3+4)`, then what is left, `(7*2)-5`."""
+        text = self.bare(question)
+        count = len(self.reduce(question, hashed)[0])
+        if count < 2:
+            return (yield from self.whole(question))
+        done = []
+        alone = rng.randrange(1, count)
+        for _ in range(alone):
+            found = self.first(text)
+            step, value = yield self.alone(found[0])
+            if not re.fullmatch(self.atom, value):
+                raise ValueError("what was said is no number")
+            text = self.put(value, text, found)
+            done.append(step)
+        more, answer = yield text if count - alone > 1 else self.alone(text)
+        return f"{','.join([*done, more])}|{answer}"
 
 
 class Logic(Expr):
-    """`(2 and 3) or 7`: on the bits of numbers from 0 to 7, so that a guess is rarely right."""
+    """`(52 and 37) or 11`: bits of numbers in octal, so each digit has an answer of its own."""
 
-    pattern = r"(?:[0-7]|[()]| and | or )+"
-    words = "and or"
-    atom = r"\d|#\w{16}"
+    pattern = r"(?=.* )(?:[0-7]|[()]| and | xor | or )+"
+    words = "and or xor"
+    atom = r"[0-7]+|#\w{16}"
     symbols = BITS
 
     def ask(self, rng: Random, level: int) -> str:
-        """`level` operations, at least two."""
-        terms = [str(rng.randrange(8)) for _ in range(max(2, level) + 1)]
-        while len(terms) > 1:
-            i = rng.randrange(len(terms) - 1)
-            symbol = rng.choice(("and", "or"))
-            terms[i : i + 2] = [f"({terms[i]} {symbol} {terms[i + 1]})"]
-        return terms[0][1:-1]
+        """Up to `level` operations on numbers of one to three digits, all as long."""
+        return self.grow(rng, up_to(rng, level), rng.choice(WIDTHS), 0)[0]
 
-    def apply(self, a: str, symbol: str, b: str) -> Solution:
-        """The value of one operation."""
-        return "", str(BITS[symbol](int(a), int(b)))
+    def leaf(self, rng: Random, digits: int) -> str:
+        """A number of so many digits."""
+        return "".join(rng.choices("01234567", k=digits))
 
-    def solve(self, question: str) -> Solution:
-        """The question again with one operation done: `2 or 7`."""
-        _, lines = self.reduce(question, self.apply)
-        return ",".join(lines[1:-1]) or question, lines[-1]
+    def alone(self, operation: str) -> str:
+        """It needs no brackets."""
+        return operation
 
-    def parts(self, question: str, rng: Random) -> Way:
-        """`(2 and 3) or (7 or 1)`: a bracket from `(2 and 3) or 5`, then `2 or (7 or 1)`."""
-        if question.count("(") < 2:
-            raise ValueError("two operations are as few as the model knows")
-        bracket = re.findall(r"\(\d (?:and|or) \d\)", question)[0]
-        steps, _ = yield f"{bracket} {rng.choice(('and', 'or'))} {rng.randrange(8)}"
-        line = question.replace(bracket, steps[0], 1)
-        more, answer = yield line
-        return f"{line},{more}|{answer}"
+    def allowed(self, a: str, b: str, limit: int) -> list[str]:
+        """All."""
+        return list(BITS)
+
+    def work(self, a: str, symbol: str, b: str) -> Solution:
+        """`52 and 37=12`, digit by digit."""
+        if len(a) != len(b):
+            raise UserError(f"{a} and {b} must have as many digits: put zeros in front")
+        value = f"{BITS[symbol](int(a, 8), int(b, 8)):0{len(a)}o}"
+        return f"{a}{symbol}{b}={value}", value
+
+    def level(self, question: str) -> int:
+        """By the count of operations."""
+        steps, lines = self.reduce(question, self.work)
+        known = len(lines[-1]) <= max(WIDTHS) and self.is_chain(steps)
+        return len(steps) if known else 0

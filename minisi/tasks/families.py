@@ -38,10 +38,19 @@ def as_asked(text: str) -> str:
     Capitals, needless spaces and a `=` or `?` at the end don't matter; a space between two digits
     does.  What is no question of any family comes back as it was typed.
     """
-    plain = " ".join(text.lower().split())
+    plain = re.sub(r" (?=[,:?])", "", " ".join(text.lower().split()))
     bare = plain.rstrip(" =?")
-    tight = re.sub(r"(?<!\d) | (?!\d)", "", bare)
+    tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
     return next(filter(matching, (plain, bare, f"{bare}?", tight)), text)
+
+
+def chosen(names: str) -> list[str]:
+    """The families that are named, with commas between; all where none is."""
+    named = names.split(",") if names else list(FAMILIES)
+    unknown = [name for name in named if name not in FAMILIES]
+    if unknown:
+        raise UserError(f"no family is called {unknown[0]!r}: take of {', '.join(FAMILIES)}")
+    return named
 
 
 def vocabulary_words() -> list[str]:

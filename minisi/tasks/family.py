@@ -6,7 +6,12 @@ from random import Random
 Solution = tuple[str, str]  # steps and answer
 # A way through a question's parts: yields easier questions, is sent the solution of each, and
 # returns the whole `steps|answer`.  ValueError or LookupError say that a reply does not fit.
-Way = Generator[str, Solution, str | None]
+Way = Generator[str, Solution, str]
+
+
+def up_to(rng: Random, most: int) -> int:
+    """A size from 1 to `most`, which is the commonest."""
+    return rng.choice((most, most, rng.randint(1, most)))
 
 
 class Family:
@@ -19,7 +24,11 @@ class Family:
     words: str = ""  # that its questions use, for the tokenizer
 
     def ask(self, rng: Random, level: int) -> str:
-        """A new question; levels are 1, 2, 3, ... without an upper end."""
+        """A new question of up to this level; levels are 1, 2, 3, ... without an upper end."""
+        raise NotImplementedError
+
+    def level(self, question: str) -> int:
+        """The lowest level that asks such a question; 0 where none does."""
         raise NotImplementedError
 
     def solve(self, question: str) -> Solution:
@@ -42,4 +51,9 @@ class Family:
         model's own; the program knows no sums but those of its padding.  Cuts and padding are
         drawn, so that different ways check each other.
         """
-        yield from ()
+        raise ValueError("no way is known")
+        yield
+
+    def whole(self, question: str) -> Way:
+        """The way through what is too small to be taken apart."""
+        return "|".join((yield question))

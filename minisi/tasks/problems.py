@@ -18,7 +18,7 @@ class Problem:
     """A question; the tutor program works it out when asked for, and not before."""
 
     family: str
-    level: int  # 0 for a question that a person typed
+    level: int  # 0 where no level asks such a question
     question: str
 
     @property
@@ -47,11 +47,11 @@ def prompt_of(question: str) -> str:
     return question + BAR
 
 
-def solve(question: str, family: str = "", level: int = 0) -> Problem:
+def solve(question: str) -> Problem:
     """A problem of any question that some family can solve; UserError where none can."""
-    problem = Problem(family or family_of(question), level, question)
-    FAMILIES[problem.family].solve(question)
-    return problem
+    family = family_of(question)
+    FAMILIES[family].solve(question)
+    return Problem(family, FAMILIES[family].level(question), question)
 
 
 def parse(text: str) -> tuple[str, str] | None:
@@ -92,10 +92,25 @@ def draw(rng: Random, split: str, family: str, level: int) -> Problem:
 
 
 def balanced(
-    rng: Random, split: str, levels: int, count: int, families: Iterable[str] = FAMILIES
+    rng: Random,
+    split: str,
+    levels: int,
+    count: int,
+    families: Iterable[str] = FAMILIES,
+    lowest: int = 1,
 ) -> list[Problem]:
     """`count` fresh problems of the split, shuffled, even over families and levels to `levels`."""
-    cells = [(family, level) for level in range(1, levels + 1) for family in families]
+    cells = [(family, level) for level in range(lowest, levels + 1) for family in families]
+    rng.shuffle(cells)  # so that a count that leaves some out leaves out others each time
     problems = [draw(rng, split, *cells[i % len(cells)]) for i in range(count)]
     rng.shuffle(problems)
     return problems
+
+
+def beyond(
+    rng: Random, split: str, levels: int, count: int, families: Iterable[str] = FAMILIES
+) -> list[Problem]:
+    """Up to `count` fresh problems of the level above `levels`, which no lower level asks."""
+    above = levels + 1
+    problems = balanced(rng, split, above, count, families, above)
+    return [p for p in problems if FAMILIES[p.family].level(p.question) == above]

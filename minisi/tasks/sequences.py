@@ -5,23 +5,27 @@ from itertools import pairwise
 from random import Random
 
 from ..run.runtime import UserError
-from .family import Family, Solution, Way
+from .family import Family, Solution, Way, up_to
 
 
 class Sort(Family):
-    """`sort 5 2 8 3`."""
+    """`sort 5 2 8 3`: digits."""
 
-    pattern = r"sort( \d+)+"
+    pattern = r"sort( \d)+"
     words = "sort"
 
     def ask(self, rng: Random, level: int) -> str:
-        """level + 3 digits."""
-        return "sort " + " ".join(str(rng.randrange(10)) for _ in range(level + 3))
+        """Up to level + 3 digits, one of them at least."""
+        return "sort " + " ".join(rng.choices(string.digits, k=up_to(rng, level + 3)))
+
+    def level(self, question: str) -> int:
+        """By the count of digits."""
+        return max(1, question.count(" ") - 3)
 
     def solve(self, question: str) -> Solution:
         """Insert them one by one into a sorted list: `5,2 5,2 5 8`."""
         numbers = question.split()[1:]
-        lists = [" ".join(sorted(numbers[: i + 1], key=int)) for i in range(len(numbers))]
+        lists = [" ".join(sorted(numbers[: i + 1])) for i in range(len(numbers))]
         return ",".join(lists[:-1] or lists), lists[-1]
 
     def canonical(self, question: str) -> str:
@@ -31,6 +35,8 @@ class Sort(Family):
     def parts(self, question: str, rng: Random) -> Way:
         """`sort 5 2 8 3 9 4 7`: all but the last; then that among each half of the others."""
         *first, last = question.split(" ")
+        if len(first) < 3:
+            return (yield from self.whole(question))
         steps, done = yield " ".join(first)
         numbers = done.split(" ")
         low = numbers[: (len(numbers) + 1) // 2]
@@ -56,14 +62,17 @@ class Chain(Family):
     words = "from"
 
     def ask(self, rng: Random, level: int) -> str:
-        """level + 1 hops, and one more fact beyond or beside the path, which leads astray."""
-        hops = min(level + 1, 23)  # more than that, and the alphabet is used up
-        letters = string.ascii_lowercase[: max(10, hops + 3)]
-        path = rng.sample(letters, hops + 3)
+        """Up to level + 1 hops, and one more fact beyond or beside the path, which leads astray."""
+        hops = up_to(rng, min(level + 1, 23))  # more than that, and the alphabet is used up
+        path = rng.sample(string.ascii_lowercase, hops + 3)
         facts = [f"{a}>{b}" for a, b in pairwise(path)]
         del facts[hops + rng.randrange(2)]  # cut at the last hop or beyond it
         rng.shuffle(facts)
         return f"{','.join(facts)} from {path[0]} {hops}"
+
+    def level(self, question: str) -> int:
+        """By the count of hops."""
+        return max(1, int(question.split(" ")[-1]) - 1)
 
     def solve(self, question: str) -> Solution:
         """The facts in the order of the path: `a>c,c>f,f>b`."""
@@ -87,6 +96,8 @@ class Chain(Family):
     def parts(self, question: str, rng: Random) -> Way:
         """`c>f,a>c,f>b,b>e from a 4`: some hops, then the others by the facts that are left."""
         facts, _, start, hops = question.split(" ")
+        if hops == "1":
+            return (yield from self.whole(question))
         known = facts.split(",")
         k = (int(hops) + rng.randrange(2)) // 2
         steps, at = yield f"{','.join(rng.sample(known, len(known)))} from {start} {k}"

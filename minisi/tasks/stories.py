@@ -4,8 +4,8 @@ import re
 from random import Random
 
 from ..run.runtime import UserError
-from .arithmetic import equation
-from .family import Family, Solution, Way
+from .arithmetic import operation
+from .family import Family, Solution, Way, up_to
 
 PEOPLE = "tom ann ben eva sam mia leo zoe max ida kim jon"
 OBJECTS = "apples books coins cards shells pens cups stones nuts eggs stamps maps"
@@ -13,6 +13,7 @@ GAINING = "buys finds wins picks makes earns bakes gets"
 LOSING = "loses sells drops spends returns eats lends gives"
 NAMES, THINGS, GAINS, LOSSES = map(str.split, (PEOPLE, OBJECTS, GAINING, LOSING))
 WHOM = {"gets": " from ", "gives": " to "}
+LIMITS = (19, 49, 99)  # of the numbers in a story
 
 
 class Story(Family):
@@ -22,13 +23,14 @@ class Story(Family):
     words = f"{PEOPLE} {OBJECTS} {GAINING} {LOSING} has from to how many"
 
     def ask(self, rng: Random, level: int) -> str:
-        """`level` events, with numbers from 0 to 19."""
+        """Up to `level` events, with numbers up to 19, 49 or 99."""
+        most = rng.choice(LIMITS)
         name = rng.choice(NAMES)
-        have = rng.randint(2, 19)
+        have = rng.randint(0, most)
         text = f"{name} has {have} {rng.choice(THINGS)}"
-        for _ in range(level):
-            n = rng.randint(1, 9)
-            gains = GAINS if have + n < 20 else []
+        for _ in range(up_to(rng, level)):
+            n = rng.randint(1, most // 2)
+            gains = GAINS if have + n <= most else []
             losses = LOSSES if have >= n else []
             verb = rng.choice(gains + losses)
             have += n if verb in GAINS else -n
@@ -36,6 +38,11 @@ class Story(Family):
             if verb in WHOM:
                 text += WHOM[verb] + rng.choice([other for other in NAMES if other != name])
         return f"{text}: how many?"
+
+    def level(self, question: str) -> int:
+        """By the count of events."""
+        numbers = re.findall(r"\d+", f"{question}{self.solve(question)[0]}")
+        return question.count(",") if max(map(int, numbers)) <= max(LIMITS) else 0
 
     def solve(self, question: str) -> Solution:
         """`19-6=13,13+4=17`."""
@@ -48,8 +55,11 @@ class Story(Family):
                 raise UserError(
                     f"{verb!r} is no verb of a story: take one of {', '.join(GAINS + LOSSES)}"
                 )
-            step, total = equation(total, "+" if verb in GAINS else "-", n)
+            step, left = operation(total, "+" if verb in GAINS else "-", n)
+            if int(left) < 0:
+                raise UserError(f"{total} are too few to take {n} away: let the story have more")
             steps.append(step)
+            total = left
         return ",".join(steps) or total, total
 
     def canonical(self, question: str) -> str:
@@ -64,6 +74,8 @@ class Story(Family):
         """Some events, then the others from the number that is left."""
         head, *events = question.removesuffix(": how many?").split(", ")
         name, has, _, things = head.split(" ")
+        if len(events) < 2:
+            return (yield from self.whole(question))
         k = rng.randrange(1, len(events))
         steps, value = yield f"{', '.join([head, *events[:k]])}: how many?"
         rest = ", ".join([f"{name} {has} {value} {things}", *events[k:]])

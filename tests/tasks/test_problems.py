@@ -12,6 +12,7 @@ from minisi.tasks.family import Family
 from minisi.tasks.problems import (
     Problem,
     balanced,
+    beyond,
     check,
     draw,
     identity,
@@ -21,9 +22,9 @@ from minisi.tasks.problems import (
     split_of,
 )
 
-SPLITS = ["train", "dev", "test"]
+from .world import asked, each_family
 
-each_family = pytest.mark.parametrize("family", FAMILIES)
+SPLITS = ["train", "dev", "test"]
 
 
 @pytest.mark.parametrize("steps", ["7+6+0=13", "nonsense"])
@@ -54,17 +55,18 @@ def test_a_target_is_parsed_into_its_steps_and_answer(family):
 
 
 def test_prompt_and_target_make_the_whole_text():
-    p = solve("347+586", level=2)
+    p = solve("347+586")
     assert p.prompt == prompt_of("347+586") == "347+586|"
     assert p.target == f"{p.steps}|{p.answer}"
 
 
 def test_problems_are_drawn_and_sorted_into_splits_without_being_solved(monkeypatch):
-    problems = balanced(dice(1, "lazy"), "train", 3, 48)
-    for family in FAMILIES.values():
-        monkeypatch.setattr(type(family), "solve", None)
+    families = ("expr", "sort", "logic", "chain", "story")
+    problems = balanced(dice(1, "lazy"), "train", 3, 60, families)
+    for family in families:
+        monkeypatch.setattr(type(FAMILIES[family]), "solve", None)
 
-    assert balanced(dice(1, "lazy"), "train", 3, 48) == problems
+    assert balanced(dice(1, "lazy"), "train", 3, 60, families) == problems
     assert {split_of(p.question) for p in problems} == {"train"}
     assert all(p.prompt == p.question + "|" for p in problems)
     for name in ("steps", "answer", "target"):
@@ -72,18 +74,12 @@ def test_problems_are_drawn_and_sorted_into_splits_without_being_solved(monkeypa
             getattr(problems[0], name)
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        "3-4",
-        "(3-4)*2",
-        "(3+4",
-        "(1 and 2",
-        "a>b from a 2",
-        "a>b,a>c from a 1",
-        "ann has 3 pens, eyes 4: how many?",
-    ],
-)
+def test_a_typed_question_gets_its_family_and_level():
+    assert solve("347+586") == Problem("add", 3, "347+586")
+    assert solve("500*3+1") == Problem("expr", 0, "500*3+1")
+
+
+@pytest.mark.parametrize("question", ["(3+4", "1 and 22", "a>b from a 2", "what?"])
 def test_what_cant_be_solved_is_refused_at_once(question):
     with pytest.raises(UserError):
         solve(question)
@@ -91,12 +87,10 @@ def test_what_cant_be_solved_is_refused_at_once(question):
 
 @each_family
 def test_the_split_is_60_20_20(family):
-    rng = Random(family)
-    asked = [FAMILIES[family].ask(rng, 4) for _ in range(1500)]
-    questions = {identity(question): question for question in asked}
+    questions = {identity(question): question for question in asked(family, 4, 2500)[:1500]}
     assert len(questions) > 1000
 
-    counts = Counter(split_of(question) for question in questions.values())
+    counts = Counter(map(split_of, questions.values()))
     for split, share in {"train": 0.6, "dev": 0.2, "test": 0.2}.items():
         assert abs(counts[split] / len(questions) - share) < 0.06
 
@@ -104,10 +98,10 @@ def test_the_split_is_60_20_20(family):
 def test_the_split_belongs_to_the_problem_not_to_its_wording():
     rng = Random(0)
     for _ in range(50):
-        a = rng.randrange(100)
-        b = rng.randrange(100)
+        a, b, c = rng.choices("0123456789", k=3)
         assert split_of(f"{a}+{b}") == split_of(f"{b}+{a}")
-        assert split_of(f"sort {a} {b}") == split_of(f"sort {b} {a}")
+        assert split_of(f"{a}*{b}-{c}") == split_of(f"({b}*({a}))-{c}")
+        assert split_of(f"sort {a} {b} {c}") == split_of(f"sort {c} {b} {a}")
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -115,8 +109,8 @@ def test_draws_keep_to_their_split_family_and_level(split):
     for family in FAMILIES:
         p = draw(dice(1, split), split, family, 2)
         assert split_of(p.question) == split
-        assert (p.family, p.level) == (family, 2)
-        assert p == solve(p.question, family, 2)
+        assert p == Problem(family, 2, p.question)
+        assert solve(p.question) == Problem(family, FAMILIES[family].level(p.question), p.question)
 
 
 class Coin(Family):
@@ -159,6 +153,44 @@ def test_a_balanced_draw_is_even_shuffled_and_of_one_split(levels, count):
 
     order = [p.level for p in drawn]
     assert order != sorted(order) or levels == 1
+
+
+def test_a_balanced_draw_may_begin_at_a_higher_level_and_be_of_some_families():
+    drawn = balanced(dice(1, "test"), "dev", 6, 8, ["add", "story"], lowest=5)
+    cells = Counter((p.family, p.level) for p in drawn)
+    assert cells == dict.fromkeys([("add", 5), ("add", 6), ("story", 5), ("story", 6)], 2)
+
+
+def test_a_balanced_draw_leaves_out_other_cells_each_time():
+    left_out = [
+        {(family, n) for family in FAMILIES for n in (1, 2, 3)}
+        - {(p.family, p.level) for p in balanced(dice(seed, "few"), "train", 3, 20)}
+        for seed in range(10)
+    ]
+    assert all(len(cells) == 4 for cells in left_out)
+    assert len({family for cells in left_out for family, _ in cells}) > 4
+    assert {level for cells in left_out for _, level in cells} == {1, 2, 3}
+
+
+def test_a_family_that_is_named_more_often_is_drawn_more_often():
+    drawn = balanced(dice(1, "more"), "train", 2, 24, ["add", "sort", "sort"])
+    assert Counter(p.family for p in drawn) == {"add": 8, "sort": 16}
+
+
+@pytest.mark.parametrize("levels", [1, 2, 4, 7])
+def test_what_is_beyond_is_of_the_level_above_and_of_no_lower_one(levels):
+    drawn = beyond(dice(1, "beyond"), "dev", levels, 64)
+    assert 16 < len(drawn) <= 64
+    assert {p.family for p in drawn} == {*FAMILIES}
+    for p in drawn:
+        assert split_of(p.question) == "dev"
+        assert p.level == solve(p.question).level == levels + 1
+
+
+def test_what_is_beyond_may_be_of_some_families():
+    drawn = beyond(dice(1, "beyond"), "train", 2, 20, ["sort", "logic"])
+    assert {p.family for p in drawn} == {"sort", "logic"}
+    assert {split_of(p.question) for p in drawn} == {"train"}
 
 
 def test_neighbouring_seeds_and_rounds_draw_different_items():
