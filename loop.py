@@ -23,10 +23,10 @@ from pathlib import Path
 
 from minisi.lab import compare, report
 from minisi.lab.evaluate import Examiner, Round, Row, audit, evaluate
-from minisi.lab.testset import read_test_set
+from minisi.lab.testset import read_sets
 from minisi.method.attempt import Attempt
 from minisi.method.finetune import finetune
-from minisi.method.gate import examine, gate
+from minisi.method.gate import Gated, examine, gate
 from minisi.method.run import Run
 from minisi.model.tokenizer import Codec
 from minisi.run.checkpoint import lock, made_with
@@ -66,7 +66,7 @@ def play(run: Run, examiner: Examiner) -> Row:
     gated = gate(run, learned, exam)
 
     # 8. Evaluate on the frozen test set, which chose nothing above.
-    played = Round(attempts, exam, picked, relapsed, learned, gated)
+    played = Round(attempts, exam, gated, picked, relapsed, learned)
     return evaluate(run, examiner, played)
 
 
@@ -75,7 +75,7 @@ def look(run: Run, examiner: Examiner) -> Row:
     exam = examine(run)
     attempts = [Attempt(problem) for problem in run.fresh(run.config.dev_questions)]
     run.student.answer(attempts)
-    return evaluate(run, examiner, Round(attempts, exam))
+    return evaluate(run, examiner, Round(attempts, exam, Gated(0.0, exam)))
 
 
 def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
@@ -84,7 +84,7 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
     `budget` is how many corrections each round has.
     """
     begun = time.monotonic()
-    test = read_test_set(config.test)
+    test, sets = read_sets(config)
     codec = Codec(vocabulary_words())
     with lock(Path(config.out)):
         journal = Journal(config, codec.checksum)
@@ -100,13 +100,16 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
         with closing(Progress(plan(config, len(journal.rows)))) as progress:
             base, made = get_base(config, device, codec, progress)
             run = Run(config, ARMS[config.arm], base, codec, journal, progress, budget)
-            examiner = Examiner(test, journal.answers())
+            examiner = Examiner(test, journal.answers(), sets)
             facts = environment(device, why)
             report.begin(run, facts)
             while run.round <= config.rounds:
                 play_and_save(run, examiner)
-            leaks = audit(run, chain.from_iterable(curriculum(made)))
-            report.finish(run, facts, leaks, time.monotonic() - begun)
+            frozen = chain(test, *sets.values())
+            leaks = audit(run, chain.from_iterable(curriculum(made)), frozen)
+            progress.begin("frozen sets")
+            sets = examiner.look(run, run.journal.rows[-1]["weights"])
+            report.finish(run, facts, sets, leaks, time.monotonic() - begun)
     return journal.rows
 
 

@@ -20,21 +20,24 @@ from minisi.model.trainer import encode, fit, restore, snapshot
 from minisi.run.checkpoint import check_settings, commit, lock, read_state
 from minisi.run.progress import Progress
 from minisi.run.runtime import UserError, cli, dice, pick_device
-from minisi.tasks.families import FAMILIES, vocabulary_words
+from minisi.tasks.families import chosen, vocabulary_words
 from minisi.tasks.problems import Problem, balanced
 
+HARDER = ("expr", "expr", "logic", "story")  # families that are taught more
 SAVE_EVERY = 20.0  # seconds of pretraining that a kill can cost
 
 
 def curriculum(config: Config) -> Iterator[list[Problem]]:
-    """The fresh problems of each step: at first `chain` alone, then all families alike.
+    """The fresh problems of each step: at first `chain` alone, then all families.
 
     To follow a chain is to look up what followed an earlier token, as an induction head does
     (Olsson et al. 2022).  In the full mixture that is learned late or never.
     """
     rng = dice(config.seed, "pretraining")
+    known = chosen(config.base_families)
+    more = [family for family in HARDER if family in known]
     for step in range(config.base_steps):
-        families = ["chain"] if step < config.base_chain_steps else FAMILIES
+        families = ["chain"] if step < config.base_chain_steps else [*known, *more]
         yield balanced(rng, "train", config.base_levels, config.base_batch, families)
 
 

@@ -93,12 +93,16 @@ class Detector(NamedTuple):
 
 
 def fit(
-    completions: list[Completion], right: list[bool], threshold: float, beta: float
+    completions: list[Completion], right: list[bool], inside: int, threshold: float, beta: float
 ) -> Detector:
-    """A detector for completions of which some are right; a threshold of 0 or more is kept."""
+    """A detector for completions of which some are right; a threshold of 0 or more is kept.
+
+    The first `inside` of them are of what is taught.  The others are beyond that, and teach the
+    weights to doubt there, but have no part in the threshold.
+    """
     truth = np.array(right, bool)
     x = features(completions)
     weights = fit_weights(x, truth)
     if threshold < 0:
-        threshold = fit_threshold(confidence(x, weights), truth, beta)
+        threshold = fit_threshold(confidence(x[:inside], weights), truth[:inside], beta)
     return Detector(weights, threshold)

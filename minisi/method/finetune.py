@@ -14,7 +14,9 @@ from ..model import lora
 from ..model.optim import adamw, schedule
 from ..model.trainer import Example, encode, fit
 from ..run.checkpoint import write_tensors
+from ..run.files import append_rows
 from ..run.runtime import chunks, torch_dice
+from ..tasks.problems import BAR
 from .attempt import Attempt
 from .run import Run
 
@@ -41,6 +43,8 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
     pairs = lesson(run, attempts)
     if not pairs:
         return Learned()
+    questions = sorted({prompt.removesuffix(BAR) for prompt, _ in pairs})
+    append_rows(run.folder / "lessons.jsonl", [{"round": run.round, "questions": questions}])
     batches = chunks(encode(run.codec, pairs), run.config.batch)
     before = deepcopy(run.model.state_dict())
     learn = run.arm.trains or adapters
@@ -68,7 +72,8 @@ def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
     count = steps * config.batch
 
     right = [a for a in attempts if not a.verdict.flagged and not a.source]
-    replay = [(a.problem.prompt, a.completion.text) for a in right if run.arm.replays]
+    replayed = [a for a in right if run.arm.replays and run.teacher.vouches(a)]
+    replay = [(a.problem.prompt, a.completion.text) for a in replayed]
     wanted = int(count * (1 - config.replay)) if replay else count
     recall = run.arm.recalls or remembered
     pairs = recall(run, rng, wanted)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..model import lora
-from ..tasks.problems import balanced
+from ..tasks.problems import Problem, balanced, beyond
 from .attempt import Attempt
 from .detect import Detector, fit
 from .finetune import Learned
@@ -14,10 +14,11 @@ SCALES = (1.0, 0.5, 0.25)  # strengths that the gate tries; 0 is known before
 
 
 class Exam(NamedTuple):
-    """Dev questions that the teacher can mark, as they were answered before the lesson."""
+    """Dev questions that the teacher can mark, and a detector that was fitted to the answers."""
 
     attempts: list[Attempt]
     right: list[bool]
+    higher: list[Attempt]  # of the level above, for the detector alone
     detector: Detector
 
     @property
@@ -27,12 +28,10 @@ class Exam(NamedTuple):
 
 
 class Gated(NamedTuple):
-    """What the gate decided, and by which accuracies on dev questions."""
+    """The strength that was kept, and the exam as the model that is left answers it."""
 
-    dev_before: float = 0.0
-    dev_after: float = 0.0
-    kept: bool = False
-    scale: float = 0.0  # the strength that was kept
+    scale: float
+    exam: Exam
 
 
 def share(right: list[bool]) -> float:
@@ -40,22 +39,30 @@ def share(right: list[bool]) -> float:
     return sum(right) / max(1, len(right))
 
 
-def marked(run: Run, attempts: list[Attempt]) -> list[bool]:
-    """Have questions answered, and marked by the teacher, who can mark them."""
-    run.student.answer(attempts)
-    return [run.teacher.says(attempt) for attempt in attempts]
+def sit(run: Run, attempts: list[Attempt], higher: list[Attempt]) -> Exam:
+    """Have dev questions answered and marked."""
+    everything = [replace(attempt) for attempt in [*attempts, *higher]]
+    run.student.answer(everything)
+    right = [run.teacher.says(attempt) for attempt in everything]
+    inside = len(attempts)
+    completions = [attempt.completion for attempt in everything]
+    detector = fit(completions, right, inside, run.config.threshold, run.teacher.caution)
+    return Exam(everything[:inside], right[:inside], everything[inside:], detector)
 
 
 def examine(run: Run) -> Exam:
-    """Ask fresh dev questions, and fit a detector to the answers."""
+    """Ask fresh dev questions, and some of the level above that no lower one asks."""
     config = run.config
-    problems = balanced(run.dice("dev"), "dev", config.levels, config.dev_questions)
+    rng = run.dice("dev")
+    taught = balanced(rng, "dev", config.levels, config.dev_questions, run.families)
+    higher = beyond(rng, "dev", config.levels, config.dev_questions // 2, run.families)
+    return sit(run, markable(run, "dev", taught), markable(run, "beyond", higher))
+
+
+def markable(run: Run, kind: str, problems: list[Problem]) -> list[Attempt]:
+    """Those of the problems that the teacher can mark, to be answered."""
     attempts = [Attempt(problem) for problem in problems]
-    attempts = run.teacher.markable(attempts, ("dev votes", run.round))
-    right = marked(run, attempts)
-    completions = [attempt.completion for attempt in attempts]
-    detector = fit(completions, right, config.threshold, run.teacher.caution)
-    return Exam(attempts, right, detector)
+    return run.teacher.markable(attempts, (f"{kind} votes", run.round))
 
 
 def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
@@ -63,15 +70,15 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
 
     Nothing is kept unless that is at least what it was before.
     """
-    accuracy = {}  # from the strongest on, so that the first of equals is the strongest
+    exams = {}  # from the strongest on, so that the first of equals is the strongest
     for scale in SCALES if learned.steps else ():
         learned.set_strength(scale)
-        accuracy[scale] = share(marked(run, [replace(attempt) for attempt in exam.attempts]))
-    accuracy[0.0] = exam.accuracy
-    best = max(accuracy, key=accuracy.get)
+        exams[scale] = sit(run, exam.attempts, exam.higher)
+    exams[0.0] = exam
+    best = max(exams, key=lambda scale: exams[scale].accuracy)
     learned.set_strength(best)
     if best > 0:
         lora.merge(run.model)
     else:
         lora.remove(run.model)
-    return Gated(exam.accuracy, accuracy[best], best > 0, best)
+    return Gated(best, exams[best])

@@ -9,6 +9,7 @@ from ..run.config import Config
 from ..run.journal import Journal, Row
 from ..run.progress import Progress
 from ..run.runtime import dice
+from ..tasks.families import chosen
 from ..tasks.problems import Problem, balanced
 from .arms import Arm
 from .attempt import Attempt
@@ -34,6 +35,7 @@ class Run:
         """Take over the journal's state."""
         self.model.requires_grad_(False)
         self.folder = self.journal.folder
+        self.families = chosen(self.config.base_families)
         self.student = Student(self.model, self.codec, self.config.limit, self.progress)
         self.teacher = TEACHERS[self.config.corrector](self.config, self.student)
         self.memory = FailureMemory(self.folder / "memory.jsonl")
@@ -54,7 +56,8 @@ class Run:
 
     def fresh(self, count: int) -> list[Problem]:
         """Questions of the train split, drawn for this round."""
-        return balanced(self.dice("questions"), "train", self.config.levels, count)
+        rng = self.dice("questions")
+        return balanced(rng, "train", self.config.levels, count, self.families)
 
     def sample(self) -> list[Attempt]:
         """The round's questions: new ones, and those that found no correction yet."""
@@ -75,12 +78,15 @@ class Run:
         self.teacher.correct(attempts, (purpose, self.round))
 
     def keep_own(self, attempts: list[Attempt]) -> list[Attempt]:
-        """Right answers that were unsure, or wrong before, become their own corrections."""
+        """Right answers that were unsure, or wrong before, become their own corrections.
+
+        If the teacher vouches for their steps, that is.
+        """
         kept = []
         for attempt in attempts if self.arm.keeps_own else ():
             kind = attempt.verdict.kind
             earned = kind == "unsure" or (kind == "right" and attempt.again)
-            if earned and not attempt.source:
+            if earned and not attempt.source and self.teacher.vouches(attempt):
                 attempt.correction = attempt.completion.text
                 attempt.source = "own"
                 kept.append(attempt)

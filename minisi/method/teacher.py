@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..run.config import Config
-from ..run.runtime import chunks, dice, torch_dice
+from ..run.runtime import UserError, chunks, dice, torch_dice
 from ..tasks.families import FAMILIES
 from ..tasks.family import Way
 from ..tasks.problems import Problem, check, parse, prompt_of
@@ -29,7 +29,7 @@ UNSOLVED = "unsolved"  # the source where nobody found a correction
 class Teacher:
     """A teacher without the key, for which what the model agrees with itself on stands.
 
-    Who has the key overrides `says`, `solutions` and `markable`.
+    Who has the key overrides the rest.
     """
 
     config: Config
@@ -40,6 +40,13 @@ class Teacher:
     def says(self, attempt: Attempt) -> bool | None:
         """Whether the answer is right, or was agreed on; None where there is nobody to ask."""
         return attempt.agrees() if attempt.correction else None
+
+    def vouches(self, attempt: Attempt) -> bool:
+        """Whether the answer may be learned, steps and all: here if it is right and sure.
+
+        A right answer that is unsure often has wrong steps.
+        """
+        return attempt.verdict.kind == "right"
 
     def solutions(self, problems: list[Problem], stream: Stream) -> list[str]:
         """A worked solution `steps|answer` of each problem, or an empty text.
@@ -117,6 +124,10 @@ class Solver(Checker):
 
     name = "solver"
 
+    def vouches(self, attempt: Attempt) -> bool:
+        """It looks at every step."""
+        return attempt.completion.whole == attempt.problem.target
+
     def solutions(self, problems: list[Problem], stream: Stream) -> list[str]:
         """The worked solutions; the model is not asked."""
         return [problem.target for problem in problems]
@@ -153,7 +164,7 @@ def together(ways: list[Way], ask: Callable[[list[str]], list[Reply]]) -> list[s
                 questions[i] = ways[i].send(reply)
             except StopIteration as end:
                 texts[i] = end.value or ""
-            except (ValueError, LookupError):
+            except (ValueError, LookupError, UserError):
                 continue  # the reply does not fit
         said = zip(questions, ask(list(questions.values())), strict=True)
         replies = {i: reply for i, reply in said if reply}

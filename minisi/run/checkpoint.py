@@ -1,7 +1,8 @@
 """Where a run goes on.  A folder, of a base or of a run, holds states that count once committed.
 
     runs/loop/  model-5.pt manifest-5.json    after round 5; those of two rounds before are kept too
-                metrics.jsonl answers.jsonl memory.jsonl    logs; a manifest says how long they were
+                metrics.jsonl answers.jsonl memory.jsonl lessons.jsonl    logs; a manifest says how
+                                                           long they were
                 config.json env.json report.md curve.png    for people: no program depends on them
 
 A state is a file of tensors and a manifest with checksums, whose rename makes it count.  Nothing
@@ -24,7 +25,7 @@ from .runtime import Row, UserError
 
 FORMAT = 2  # of a folder; raised when its meaning changes
 KEPT = 3  # states of a folder: the newest, and two should that be damaged
-LOGS = ("answers.jsonl", "memory.jsonl", "metrics.jsonl")
+LOGS = ("answers.jsonl", "lessons.jsonl", "memory.jsonl", "metrics.jsonl")
 
 
 class State(NamedTuple):

@@ -19,7 +19,7 @@ DEVICES = ("auto", "cpu", "cuda")
 GROUPS = {  # of settings, by the first of each
     "preset": "run",
     "n_layer": "model",
-    "base_levels": "pretraining",
+    "base_families": "pretraining",
     "arm": "loop",
     "passes": "finetuning",
     "compare": "comparison",
@@ -42,6 +42,10 @@ class Config:
     base: str = option("runs/base", "folder of the pretrained model; made if it isn't there")
     out: str = option("runs/loop", "folder that gets the results")
     test: str = option("data/test.jsonl", "the frozen test set")
+    sets: str = option(
+        "data/typed.jsonl,data/gpt3.jsonl,data/outside.jsonl",
+        "more frozen sets, asked before the first round and after the last",
+    )
     show: int = option(3, "failures that are shown after each round")
 
     n_layer: int = option(4, "blocks", 1)
@@ -49,8 +53,9 @@ class Config:
     n_head: int = option(4, "attention heads", 1)
     n_hidden: int = option(352, "hidden width of the MLP", 1)
 
+    base_families: str = option("", "families of questions, such as add,sort; all if it is empty")
     base_levels: int = option(3, "levels that the base meets: 1 to this", 1)
-    base_steps: int = option(1500, "optimiser steps", 1)
+    base_steps: int = option(3400, "optimiser steps", 1)
     base_chain_steps: int = option(150, "of these steps, the first that see `chain` alone")
     base_question_steps: int = option(
         300, "of these steps, the last that also learn what questions look like"
@@ -69,7 +74,7 @@ class Config:
     )
     rounds: int = option(5, "rounds of the loop")
     levels: int = option(4, "levels that are asked: 1 to this", 1)
-    questions: int = option(2560, "questions asked a round", 1)
+    questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
         512, "fresh dev questions a round, for the threshold and again for the gate", 1
     )
@@ -86,23 +91,23 @@ class Config:
         1,
     )
     temperature: float = option(0.7, "of those samples")
-    limit: int = option(160, "longest completion, in tokens", 1)
+    limit: int = option(256, "longest completion, in tokens", 1)
 
     passes: float = option(
-        36.0,
+        18.0,
         "examples that are trained on in a round, replayed ones included,"
         " for each correction of that round",
     )
     steps: int = option(800, "LoRA steps a round, at most", 1)
     batch: int = option(32, "examples a step", 1)
-    lr: float = option(2.5e-3, "peak learning rate (AdamW)")
+    lr: float = option(1.5e-3, "peak learning rate (AdamW)")
     replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 1)
     newest: float = option(0.5, "share of the failures in a batch that is from this round", 0, 1)
     question_weight: float = option(
         0.1, "weight of a question's tokens in the loss; an answer's weigh 1"
     )
-    r: int = option(16, "rank of the adapters", 1)
-    lora_alpha: float = option(32.0, "adapter strength times r")
+    r: int = option(64, "rank of the adapters", 1)
+    lora_alpha: float = option(64.0, "adapter strength times r")
     full_lr: float = option(1e-3, "peak learning rate of the arm `full` (Muon and AdamW)")
 
     compare: str = option(
@@ -134,16 +139,17 @@ PRESETS: dict[str, Row] = {
     "smoke": {
         "base": "runs/smoke-base",
         "out": "runs/smoke-loop",
+        "sets": "data/typed.jsonl",
         "n_layer": 2,
         "n_embd": 64,
         "n_head": 2,
         "n_hidden": 176,
-        "base_levels": 1,
-        "base_steps": 200,
-        "base_chain_steps": 0,
+        "base_families": "add,sort,chain",
+        "base_levels": 2,
+        "base_steps": 300,
+        "base_chain_steps": 60,
         "base_question_steps": 40,
         "base_lr": 6e-3,
-        "levels": 2,
         "rounds": 2,
         "questions": 640,
         "limit": 64,
@@ -156,7 +162,7 @@ PRESETS: dict[str, Row] = {
 }
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", *BASE_SETTINGS)
-FREE = ("preset", "device", "base", "out", "show", "rounds", "compare", "seeds")
+FREE = ("preset", "device", "base", "out", "sets", "show", "rounds", "compare", "seeds")
 RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE]
 
 

@@ -9,6 +9,7 @@ from .config import Config
 
 PACE = 60  # questions that are answered in the time of a training step
 TEST_QUESTIONS = 2048
+SET_QUESTIONS = 3300  # of the sets beside the test set, in round 0 and at the end
 OWN = 2.0  # times as many answers where the model corrects itself
 USED = 0.4  # of the steps that a round may have at most
 LINE_EVERY = 20.0  # seconds between two lines where stderr is no terminal
@@ -96,6 +97,8 @@ def plan(config: Config, played: int = 0) -> dict[str, float]:
     asked = own * (config.questions + 4 * config.dev_questions + TEST_QUESTIONS) / PACE
     trained = USED * config.steps * config.batch / config.base_batch
     parts = {"pretraining": float(config.base_steps)}
+    sets = SET_QUESTIONS / PACE if config.sets else 1.0
     for number in range(played, config.rounds + 1):
-        parts[f"round {number}"] = asked + trained if number else asked
+        parts[f"round {number}"] = asked + (trained if number else sets)
+    parts["frozen sets"] = sets
     return parts

@@ -53,14 +53,23 @@ def test_where_nothing_is_wrong_nothing_is_flagged(scores):
     assert fit_threshold(np.array(scores), np.ones(len(scores), bool)) == 0
 
 
-def test_the_features_are_of_the_least_certain_token_and_of_the_question():
-    x = features([said("x", 0.9, 0.4, 1.0, prompt=[0.5, 0.25, 1.0]), said("x", 0.8, prompt=[])])
-    first = [np.log(0.4 / 0.6), np.log(0.25), np.log(0.125), 1]
-    second = [np.log(4), 0, 0, 1]
-    assert x == pytest.approx(np.array([first, second]))
+def test_the_features_of_an_answer_are_its_own_and_one_for_each_weight():
+    answers = answered(7, 20)[1]
+    x = features(answers)
+    assert x.shape == (20, len(RAW))
+    assert features(answers[::-1]) == pytest.approx(x[::-1])
+    assert np.concatenate([features([answer]) for answer in answers]) == pytest.approx(x)
+
+
+def test_the_features_tell_a_likely_question_from_an_unlikely_one():
+    likely, unlikely, same = features([said("x", 0.8, prompt=[p]) for p in (0.9, 0.01, 0.9)])
+    assert likely != pytest.approx(unlikely)
+    assert likely == pytest.approx(same)
+
+
+def test_the_features_are_finite_for_impossible_and_certain_tokens_and_the_shortest_question():
     impossible = said("x", 0.0, prompt=[0.0, 1.0])
-    certain = said("x", 1.0)
-    assert np.isfinite(features([impossible, certain])).all()
+    assert np.isfinite(features([impossible, said("x", 1.0), said("x", 0.8, prompt=[])])).all()
 
 
 @pytest.mark.parametrize("p", [1e-6, 0.1, 0.4, 0.5, 0.999999])
@@ -120,15 +129,23 @@ def test_an_unsure_answer_needs_a_correction_only_where_nobody_knows_that_it_is_
     assert (verdict.kind, verdict.flagged) == ("wrong", True)
 
 
-def test_a_verdict_weighs_answer_and_question():
+def test_confidence_is_the_logistic_of_the_weighed_sum():
+    x = np.array([[1.0, -2.0], [0.5, 3.0], [-100.0, 100.0]])
+    odds = np.exp([0.4 - 0.6, 0.2 + 0.9, 0.0])
+    odds[2] = np.exp(-40.0 + 30.0)
+    assert confidence(x, [0.4, 0.3]) == pytest.approx(odds / (1 + odds))
+
+
+def test_a_verdict_has_the_confidence_of_its_own_answer():
     pairs = [(sure, likely) for sure in (0.6, 0.9) for likely in (0.001, 0.5)]
     answers = [said(TARGET, sure, prompt=[0.8, likely]) for sure, likely in pairs]
-    found = verdicts(answers, Detector((2.0, 0.25, 0.25, 1.0), 0.7), KEYED[0])
-    odds = [(sure / (1 - sure)) ** 2 * (0.8 * likely**2) ** 0.25 * np.e for sure, likely in pairs]
-    shares = [o / (1 + o) for o in odds]
+    weights = [0.5 + 0.1 * i for i in range(len(RAW))]
+    shares = confidence(features(answers), weights)
+    assert len({*shares}) == 4
+    threshold = sorted(shares)[1]
+    found = verdicts(answers, Detector(weights, threshold), KEYED[0])
     assert [verdict.confidence for verdict in found] == pytest.approx(shares)
-    assert ["right" if share >= 0.7 else "unsure" for share in shares] == ["unsure"] + 3 * ["right"]
-    assert [verdict.kind for verdict in found] == ["unsure"] + 3 * ["right"]
+    assert [verdict.kind == "unsure" for verdict in found] == [s < threshold for s in shares]
 
 
 def logistic(x, right, decay=0.01):
@@ -176,7 +193,7 @@ TRUTHS = [(0, 0, 1, 1), (0, 1, 1, 1), (1, 1, 1, 1), (0, 0, 0, 0), (1, 0, 0, 0)]
 def test_the_weights_are_finite_and_best_where_a_line_parts_right_from_wrong_too(
     odds, right, copies
 ):
-    rows = [[o, -1.0 - i, -8.0 - i % 2, 1.0] for i, o in enumerate(odds)]
+    rows = [[o, -1.0 - i, -8.0 - i % 2, 1.0] for i, o in enumerate(odds)]  # any features would do
     x = np.array(rows * copies)
     truth = right * copies
     found = fit_weights(x, np.array(truth, bool))
@@ -184,22 +201,49 @@ def test_the_weights_are_finite_and_best_where_a_line_parts_right_from_wrong_too
     assert found == pytest.approx(logistic(x, truth), rel=1e-2, abs=1e-3)
 
 
-@pytest.mark.parametrize(("seed", "beta"), [(0, 1.0), (1, 1.0), (2, 3.0), (3, 0.3)])
+BETAS = pytest.mark.parametrize(("seed", "beta"), [(0, 1.0), (1, 1.0), (2, 3.0), (3, 0.3)])
+
+
+@BETAS
 def test_a_fit_has_the_best_weights_and_the_best_threshold(seed, beta):
     right, answers = answered(seed, 80, skill=0.5)
     x = features(answers)
-    detector = fit(answers, right.tolist(), Config().threshold, beta)
+    detector = fit(answers, right.tolist(), 80, Config().threshold, beta)
     assert detector.weights == pytest.approx(logistic(x, right), rel=1e-3)
     sure = confidence(x, detector.weights)
     best = best_f(sure, right, beta)
     assert f(sure, right, detector.threshold, beta) == pytest.approx(best)
 
 
+@BETAS
+def test_what_is_beyond_has_a_part_in_the_weights_but_none_in_the_threshold(seed, beta):
+    right, answers = answered(seed, 80, skill=0.5)
+    more, others = answered(seed + 10, 40, skill=0.5)
+    together = [*right.tolist(), *more.tolist()]
+    detector = fit(answers + others, together, 80, -1.0, beta)
+    x = features(answers + others)
+    assert detector.weights == pytest.approx(logistic(x, together), rel=1e-3)
+    assert detector.weights != fit(answers, right.tolist(), 80, -1.0, beta).weights
+
+    inside = confidence(x[:80], detector.weights)
+    assert detector.threshold == fit_threshold(inside, right, beta)
+    best = best_f(inside, right, beta)
+    assert f(inside, right, detector.threshold, beta) == pytest.approx(best)
+
+
+def test_where_nothing_is_wrong_inside_nothing_is_flagged_whatever_is_beyond():
+    right, answers = answered(1, 40)
+    wrong = [completion for completion, ok in zip(answers, right, strict=True) if not ok]
+    inside = [completion for completion, ok in zip(answers, right, strict=True) if ok]
+    marks = [True] * len(inside) + [False] * len(wrong)
+    assert fit(inside + wrong, marks, len(inside), -1.0, 1.0).threshold == 0
+
+
 @pytest.mark.parametrize("threshold", [0.0, 0.25, 1.0])
 def test_a_threshold_that_is_given_is_taken(threshold):
     right, answers = answered(3, 40)
-    free = fit(answers, right.tolist(), -1.0, 1.0)
-    bound = fit(answers, right.tolist(), threshold, 1.0)
+    free = fit(answers, right.tolist(), 40, -1.0, 1.0)
+    bound = fit(answers, right.tolist(), 40, threshold, 1.0)
     assert bound == Detector(free.weights, threshold)
     assert bound != free
 
@@ -209,7 +253,7 @@ def test_a_threshold_that_is_given_is_taken(threshold):
 def test_a_fit_to_nothing_or_to_one_kind_alone_flags_nothing_or_all(n, truth):
     answers = answered(4, n)[1]
     others = answered(4, 30 - n)[1]
-    detector = fit(answers, [truth] * n, -1.0, 1.0)
+    detector = fit(answers, [truth] * n, n, -1.0, 1.0)
     assert np.isfinite([*detector.weights, detector.threshold]).all()
     found = verdicts(answers + others, detector, KEYLESS)
     flagged = [verdict.kind == "unsure" for verdict in found]

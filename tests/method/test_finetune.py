@@ -11,9 +11,12 @@ from minisi.lab.controls import ARMS
 from minisi.method import finetune
 from minisi.method.attempt import Attempt, Verdict
 from minisi.method.finetune import Learned, lesson
+from minisi.method.teacher import TEACHERS
 from minisi.model.generate import Completion
 from minisi.run.config import Config
+from minisi.run.files import read_rows
 from minisi.run.runtime import dice
+from minisi.tasks.families import chosen, family_of
 from minisi.tasks.problems import solve
 
 FAILED = [f"{n}+7" for n in range(10, 16)]
@@ -21,10 +24,11 @@ UNSURE = [f"{n}+5" for n in range(20, 23)]
 RIGHT = [f"{n}+3" for n in range(30, 38)]
 
 
-def attempt(question, kind, source=""):
-    """An answer, and its correction where somebody gave one."""
+def attempt(question, kind, source="", steps=None):
+    """An answer, with the right steps if no others are given, and a correction from the source."""
     problem = solve(question)
-    completion = Completion(problem.target, [1], [0.9], True, [0.5])
+    text = problem.target if steps is None else f"{steps}|{problem.answer}"
+    completion = Completion(text, [1], [0.9], True, [0.5])
     verdict = Verdict(kind, 0.9, flagged=kind == "wrong")
     correction = problem.target if source else ""
     return Attempt(problem, False, completion, verdict, correction, source)
@@ -45,11 +49,13 @@ class Memory:
         return [SimpleNamespace(prompt="failure|", completion="1|1")] * count
 
 
-def a_run(arm="failure", **settings):
+def a_run(arm="failure", corrector="solver", **settings):
     """As much of a run as a lesson needs."""
     config = replace(Config(batch=8, steps=100, passes=4.0, replay=0.25), **settings)
-    run = SimpleNamespace(config=config, arm=ARMS[arm], memory=Memory(), round=1)
+    teacher = TEACHERS[corrector](config, None)
+    run = SimpleNamespace(config=config, arm=ARMS[arm], memory=Memory(), round=1, teacher=teacher)
     run.dice = lambda purpose: dice(config.seed, purpose, 1)
+    run.families = chosen(config.base_families)
     return run
 
 
@@ -88,24 +94,83 @@ def test_where_nothing_was_right_a_lesson_is_of_failures_alone():
     assert made_of(lesson(a_run(), ATTEMPTS[:6])) == {"failure": 24}
 
 
+GUESSED = [attempt(f"{n}+1", "right", steps="1+1=2") for n in range(40, 48)]  # by wrong steps
+
+
+def replayed(corrector, attempts):
+    """The questions that a lesson of failures and these has beside the failures."""
+    found = made_of(lesson(a_run(corrector=corrector, passes=40.0), [*ATTEMPTS[:6], *attempts]))
+    del found["failure"]
+    return set(found)
+
+
+def questions(attempts):
+    return {one.problem.question for one in attempts}
+
+
+def test_with_a_solver_a_right_answer_with_wrong_steps_is_never_replayed():
+    assert replayed("solver", GUESSED) == set()
+    assert replayed("solver", [*GUESSED, *ATTEMPTS[-8:]]) == set(RIGHT)
+
+
+@pytest.mark.parametrize("corrector", ["self", "vote"])
+def test_without_a_solver_what_is_right_and_sure_is_replayed_and_what_is_unsure_is_not(corrector):
+    unsure = [attempt(question, "unsure") for question in UNSURE]
+    assert replayed(corrector, [*GUESSED, *unsure]) == questions(GUESSED)
+    assert replayed(corrector, unsure) == set()
+
+
+def test_with_a_solver_an_unsure_answer_with_right_steps_is_replayed():
+    assert replayed("solver", [attempt(question, "unsure") for question in UNSURE]) == set(UNSURE)
+
+
 def test_the_arm_that_has_no_memory_learns_as_much_as_went_wrong():
     run = a_run("fresh", levels=2)
-    run.correct = lambda attempts, purpose: finetune_corrects(attempts)
-    uncorrected = [replace(one, correction="", source="") for one in ATTEMPTS]
-    found = made_of(lesson(run, uncorrected))
+    run.correct = lambda attempts, purpose: solve_all(attempts)
+    found = made_of(lesson(run, uncorrected()))
     assert "failure" not in found
     assert sum(found.values()) == 24
     assert sum(count for name, count in found.items() if name in RIGHT + UNSURE) == 6
 
 
-def finetune_corrects(attempts):
+def test_the_arm_that_has_no_memory_asks_for_questions_of_the_runs_families_alone():
+    run = a_run("fresh", replay=0.0, base_families="sort,logic")
+    run.correct = lambda attempts, purpose: solve_all(attempts)
+    found = made_of(lesson(run, uncorrected()))
+    assert {family_of(question) for question in found} == {"sort", "logic"}
+
+
+def uncorrected():
+    return [replace(one, correction="", source="") for one in ATTEMPTS]
+
+
+def solve_all(attempts):
     for one in attempts:
         one.correction = one.problem.target
 
 
-def test_a_lesson_is_tried_again_at_half_the_rate_and_then_dropped(monkeypatch, codec, tiny):
-    model = tiny()
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+@pytest.fixture
+def learning(codec, tiny, tmp_path):
+    """A run that can learn, and that has a folder."""
+
+    def make(arm="failure"):
+        run = a_run(arm, levels=2)
+        run.correct = lambda attempts, purpose: solve_all(attempts)
+        run.codec = codec
+        run.model = tiny()
+        run.folder = tmp_path
+        return run
+
+    return make
+
+
+def logged(run):
+    return read_rows(run.folder / "lessons.jsonl")
+
+
+def test_a_lesson_is_tried_again_at_half_the_rate_and_then_dropped(monkeypatch, learning):
+    run = learning()
+    before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
     tried = []
 
     def learn(run, batches, rate):
@@ -114,11 +179,38 @@ def test_a_lesson_is_tried_again_at_half_the_rate_and_then_dropped(monkeypatch, 
             run.model.head.weight += 1
         raise FloatingPointError("a weight is not finite")
 
-    run = a_run()
-    run.codec = codec
-    run.model = model
     monkeypatch.setattr(finetune, "adapters", learn)
     monkeypatch.setattr(finetune, "lesson", lambda run, attempts: [("3+4|", "3+4+0=07|7")])
     assert finetune.finetune(run, ATTEMPTS) == Learned()
     assert tried == [1.0, 0.5]
-    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    after = run.model.state_dict()
+    assert all(torch.equal(weight, before[name]) for name, weight in after.items())
+    assert logged(run) == [{"round": 1, "questions": ["3+4"]}]
+
+
+@pytest.mark.parametrize("arm", ["failure", "norepl", "fresh"])
+def test_all_that_a_lesson_is_made_of_is_logged_by_its_questions(arm, monkeypatch, learning):
+    taught = []
+
+    def learn(run, batches, rate):
+        examples = [example for batch in batches for example in batch]
+        taught.append(run.codec.decode([prompt for prompt, _ in examples]))
+        return Learned(steps=len(batches))
+
+    monkeypatch.setattr(finetune, "adapters", learn)
+    run = learning(arm)
+    run.memory.sample = lambda rng, count, *_: [
+        SimpleNamespace(prompt=f"{rng.randrange(50)}+0|", completion="1|1") for _ in range(count)
+    ]
+    for run.round in (1, 2):
+        assert finetune.finetune(run, ATTEMPTS if arm != "fresh" else uncorrected()).steps > 0
+    assert [row["round"] for row in logged(run)] == [1, 2]
+    for row, prompts in zip(logged(run), taught, strict=True):
+        assert sorted(row["questions"]) == sorted({prompt.removesuffix("|") for prompt in prompts})
+        assert len(row["questions"]) > 5
+
+
+def test_where_nothing_is_learned_nothing_is_logged(learning):
+    run = learning()
+    assert finetune.finetune(run, []) == Learned()
+    assert logged(run) == []

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minisi.method import teacher
-from minisi.method.attempt import Attempt
+from minisi.method.attempt import Attempt, Verdict
 from minisi.method.teacher import TEACHERS, Nobody, Teacher, agreed
 from minisi.model.generate import Completion
 from minisi.run.config import Config
@@ -18,10 +18,10 @@ from minisi.tasks.problems import Problem, balanced, check, solve
 
 STREAM = ("teacher", 1)
 STORY = solve("mia has 13 shells, finds 2, loses 4, buys 7, eats 9: how many?")
-# These have parts.
+# These are taken apart.
 WHOLE = [STORY, solve("3474+5867"), solve("sort 5 2 8 3 9"), solve("c>f,a>c,f>b,b>e from a 4")]
-# This has none.
-SINGLE = solve("mia has 13 shells, finds 2: how many?")
+# This is too small for that, and asked as it is.
+SINGLE = solve("leo has 13 cups, finds 2: how many?")
 OTHER = solve("ann has 3 pens, buys 4, loses 1: how many?")
 
 
@@ -47,6 +47,16 @@ def answering(target):
 
 
 perfect = answering(lambda question: solve(question).target)
+
+
+def silent_on(problem):
+    """Perfect, but says nothing to this one."""
+
+    def answer(prompts):
+        said = zip(prompts, perfect(prompts), strict=True)
+        return [say("", False) if prompt == problem.prompt else reply for prompt, reply in said]
+
+    return answer
 
 
 def always(text):
@@ -122,8 +132,11 @@ def test_what_is_agreed_on_is_the_commonest_text_if_it_is_common_enough(texts, l
 @pytest.mark.parametrize("samples", [1, 4])
 def test_as_many_texts_as_asked_for_come_of_each_problems_parts(samples):
     asked = [WHOLE[0], SINGLE, *WHOLE[1:]]
-    targets = [WHOLE[0].target, "", *(problem.target for problem in WHOLE[1:])]
-    assert by_parts(asked, perfect, samples) == [[target] * samples for target in targets]
+    wanted = [[problem.target] * samples for problem in asked]
+    assert by_parts(asked, perfect, samples) == wanted
+    student = Student(perfect)
+    Teacher(Config(samples=samples), student).by_parts([SINGLE], STREAM)
+    assert student.asked == [SINGLE.prompt] * samples
     assert by_parts(WHOLE, mute, samples) == [[""] * samples] * len(WHOLE)
 
 
@@ -327,7 +340,8 @@ SOURCES = [
 @pytest.mark.parametrize(("name", "sources"), SOURCES)
 def test_a_correction_names_its_teacher_and_where_there_is_none_it_is_unsolved(name, sources):
     attempts = [Attempt(STORY), Attempt(SINGLE)]
-    TEACHERS[name](Config(), Student(perfect, mute)).correct(attempts, STREAM)
+    student = Student(silent_on(SINGLE), mute)
+    TEACHERS[name](Config(), student).correct(attempts, STREAM)
     assert [attempt.source for attempt in attempts] == sources
     for attempt in attempts:
         solved = attempt.source != "unsolved"
@@ -337,7 +351,7 @@ def test_a_correction_names_its_teacher_and_where_there_is_none_it_is_unsolved(n
 @pytest.mark.parametrize(("name", "count"), [("solver", 2), ("self", 2), ("vote", 1)])
 def test_without_a_key_only_what_was_agreed_on_can_be_marked(name, count):
     attempts = [Attempt(STORY), Attempt(SINGLE)]
-    marking = TEACHERS[name](Config(), Student(perfect))
+    marking = TEACHERS[name](Config(), Student(silent_on(SINGLE)))
     assert marking.markable(attempts, STREAM) == attempts[:count]
 
 
@@ -374,3 +388,35 @@ def test_without_a_key_what_ends_as_the_correction_does_is_held_to_be_right(answ
 def test_with_neither_key_nor_correction_nothing_is_said():
     marking = Nobody(Config(), Student(forbidden))
     assert [marking.says(attempt) for attempt in answered(solve("3+4"))] == [None] * 5
+
+
+VOUCHED = [  # text, kind: who vouches for its steps
+    (RIGHT, "right", ["solver", "self", "vote"]),
+    (RIGHT, "unsure", ["solver"]),
+    ("x|15", "right", ["self", "vote"]),
+    ("x|15", "unsure", []),
+    (f"{RIGHT}|", "unparsable", []),
+    ("1|16", "wrong", []),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "names"), VOUCHED)
+def test_a_solver_vouches_for_its_own_steps_and_others_for_what_is_right_and_sure(
+    text, kind, names
+):
+    attempt = Attempt(SINGLE, completion=say(text), verdict=Verdict(kind, 0.5, False))
+    found = [name for name in TEACHERS if TEACHERS[name](Config(), None).vouches(attempt)]
+    assert found == names
+
+
+def test_an_answer_that_came_to_no_end_has_no_right_steps():
+    verdict = Verdict("unparsable", 0.5, True)
+    attempt = Attempt(SINGLE, completion=say(RIGHT, False), verdict=verdict)
+    assert not any(kind(Config(), None).vouches(attempt) for kind in TEACHERS.values())
+
+
+def test_without_a_solver_nobody_vouches_by_the_key(monkeypatch):
+    monkeypatch.setattr(FAMILIES["story"], "solve", forbidden)
+    attempt = Attempt(SINGLE, completion=say(RIGHT), verdict=Verdict("right", 0.5, False))
+    for name in ("self", "vote"):
+        assert TEACHERS[name](Config(), None).vouches(attempt)

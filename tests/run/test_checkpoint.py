@@ -263,8 +263,8 @@ def test_an_option_that_clashes_with_what_was_made_is_the_users_error(base, run)
         check_the_run(run[0], seed=4)
 
 
-def test_a_run_may_get_more_rounds_and_other_folders(run):
-    check_the_run(run[0], rounds=99, base="a", out="b", device="cpu", show=0)
+def test_a_run_may_get_more_rounds_other_folders_and_other_sets(run):
+    check_the_run(run[0], rounds=99, base="a", out="b", sets="c", device="cpu", show=0)
 
 
 def test_a_run_may_be_held_to_more_settings(run):

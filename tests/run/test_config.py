@@ -12,6 +12,7 @@ from minisi.lab.controls import ARMS
 from minisi.method.teacher import TEACHERS
 from minisi.run import config
 from minisi.run.config import PRESETS, Config, configure
+from minisi.tasks.families import chosen
 
 OPTIONS = fields(Config)
 LIMITED = [f for f in OPTIONS if f.type in (int, float)]
@@ -101,6 +102,15 @@ def test_a_preset_fills_in_what_was_not_given(preset):
     wanted |= PRESETS[preset]
     wanted |= {"preset": preset}
     assert vars(configure({"preset": preset})) == wanted
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_teaches_families_that_are_known_and_asks_more_levels_than_it_teaches(preset):
+    found = configure({"preset": preset})
+    families = chosen(found.base_families)
+    assert "chain" in families or not found.base_chain_steps
+    assert found.base_chain_steps + found.base_question_steps < found.base_steps
+    assert found.base_levels < found.levels
 
 
 def test_given_wins_over_base_wins_over_preset():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minisi.run.checkpoint import commit, lock
+from minisi.run.checkpoint import LOGS, commit, lock
 from minisi.run.config import Config
 from minisi.run.files import append_rows, write
 from minisi.run.journal import Journal
@@ -97,7 +97,25 @@ def test_a_run_that_was_stopped_in_between_leaves_what_one_without_a_stop_leaves
     assert contents(config) == undisturbed
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "answers.jsonl", "memory.jsonl"])
+def test_all_that_a_run_logs_is_known_to_its_checkpoints():
+    assert set(LOGS) == {"metrics.jsonl", "answers.jsonl", "memory.jsonl", "lessons.jsonl"}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_log_goes_back_to_what_it_was_when_a_round_was_committed(name, config):
+    log = Path(config.out) / name
+    play(config, 0)
+    with opened(config) as journal:
+        append_rows(log, [{"round": 1, "right": "110"}])
+        journal.commit({"round": 1}, RIGHT[1], {"w": torch.ones(2)}, {"corrections": 0})
+    committed = log.read_bytes()
+    assert b"110" in committed
+    append_rows(log, [{"round": 2}])
+    with opened(config):
+        assert log.read_bytes() == committed
+
+
+@pytest.mark.parametrize("name", LOGS)
 def test_what_was_logged_and_not_committed_is_taken_back(name, config):
     play(config, 0, 1)
     before = contents(config)
@@ -148,10 +166,11 @@ def test_a_run_is_finished_when_all_rounds_were_played_and_reported(config):
         assert journal.is_finished()
 
 
-def test_a_finished_run_may_get_more_rounds_on_another_device(config):
+def test_a_finished_run_may_get_more_rounds_on_another_device_and_other_sets(config):
     play(config, 0, 1, 2)
     write(Path(config.out) / "report.md", "a report")
-    with opened(replace(config, rounds=3, device="cpu", base="elsewhere", show=0)) as journal:
+    changed = {"rounds": 3, "device": "cpu", "base": "elsewhere", "sets": "others", "show": 0}
+    with opened(replace(config, **changed)) as journal:
         assert not journal.is_finished()
         assert played(journal) == [0, 1, 2]
 
@@ -178,18 +197,20 @@ def test_another_test_set_under_the_same_name_is_refused(content, config):
 
 
 @pytest.mark.parametrize(
-    ("changed", "match"),
+    "changed",
     [
-        ({"lr": 0.5}, "lr 0.0025, not 0.5"),
-        ({"arm": "random", "seed": 7}, "seed 1, not 7; arm failure, not random"),
-        ({"n_embd": 64}, "n_embd 128, not 64"),
-        ({"base_steps": 9}, "base_steps 1500, not 9"),
+        {"lr": 0.5},
+        {"seed": 7, "arm": "random"},
+        {"n_embd": 64},
+        {"base_steps": 9},
+        {"base_families": "add,sort"},
     ],
     ids=str,
 )
-def test_other_settings_are_refused_by_their_names(changed, match, config):
+def test_other_settings_are_refused_by_their_names(changed, config):
     play(config, 0)
-    assert_refused(replace(config, **changed), match)
+    named = [f"{name} {getattr(config, name)}, not {value}" for name, value in changed.items()]
+    assert_refused(replace(config, **changed), "; ".join(named))
     play(config, 1)
 
 

@@ -274,17 +274,27 @@ def test_lines_come_no_more_often_than_they_should(clock, capsys):
 def test_a_run_is_planned_from_pretraining_to_its_last_round(preset, rounds):
     config = configure({"preset": preset, "rounds": rounds})
     parts = plan(config)
-    assert list(parts) == ["pretraining", *(f"round {n}" for n in range(rounds + 1))]
+    played = [f"round {n}" for n in range(rounds + 1)]
+    assert list(parts) == ["pretraining", *played, "frozen sets"]
     assert parts["pretraining"] == config.base_steps
     assert min(parts.values()) > 0
 
 
-def test_a_round_that_learns_is_worth_more_than_one_that_looks():
-    parts = plan(configure({}))
-    assert parts["round 0"] < parts["round 1"] == parts["round 2"]
+def test_all_rounds_that_learn_are_worth_the_same():
+    parts = plan(configure({"rounds": 3}))
+    assert parts["round 1"] == parts["round 2"] == parts["round 3"]
+
+
+def test_the_frozen_sets_are_worth_as_much_at_the_end_as_in_the_round_that_asks_them():
+    parts = plan(configure({"sets": "data/typed.jsonl"}))
+    without = plan(configure({"sets": ""}))
+    assert parts["frozen sets"] > without["frozen sets"] > 0
+    more = parts["frozen sets"] - without["frozen sets"]
+    assert parts["round 0"] - without["round 0"] == pytest.approx(more)
+    assert parts["round 1"] == without["round 1"]
 
 
 def test_what_was_played_before_is_not_in_the_plan_of_going_on():
     config = configure({"rounds": 4})
-    assert list(plan(config, 3)) == ["pretraining", "round 3", "round 4"]
+    assert list(plan(config, 3)) == ["pretraining", "round 3", "round 4", "frozen sets"]
     assert plan(config, 3)["round 3"] == plan(config)["round 3"]
