@@ -1,11 +1,12 @@
 """python -m minisi ask "347+586"      one question, answered and checked
 python -m minisi ask --file FILE    many questions, a JSON row for each
 python -m minisi bench              how fast this machine trains and decodes
-python -m minisi testset            the rows of data/test.jsonl
+python -m minisi testset NAME       the rows of data/NAME.jsonl: test, typed, gpt3 or outside
 """
 
 from argparse import RawDescriptionHelpFormatter
 
+from minisi.lab.testset import SETS
 from minisi.run.config import DEVICES, Config, Parser
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
@@ -18,7 +19,8 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     COMMANDS = PARSER.add_subparsers(dest="command", required=True)
     ASK = COMMANDS.add_parser("ask", help="answer a question")
     BENCH = COMMANDS.add_parser("bench", help="measure this machine")
-    COMMANDS.add_parser("testset", help="print the rows of data/test.jsonl")
+    TESTSET = COMMANDS.add_parser("testset", help="print the rows of a frozen set")
+    TESTSET.add_argument("name", choices=SETS, help="one of %(choices)s")
     ASKED = ASK.add_mutually_exclusive_group(required=True)
     ASKED.add_argument("question", nargs="?", help="such as '347+586'")
     ASKED.add_argument("--file", help="with a question a line: a JSON row is printed for each")
@@ -41,7 +43,7 @@ from pathlib import Path
 
 from minisi.lab.ask import ask, shown
 from minisi.lab.bench import bench
-from minisi.lab.testset import make_test_set
+from minisi.lab.testset import make_set
 from minisi.run.runtime import cli
 
 
@@ -56,7 +58,7 @@ def main() -> None:
     elif GIVEN.command == "bench":
         bench(GIVEN.device)
     else:
-        print("\n".join(make_test_set()))
+        print("\n".join(make_set(GIVEN.name)))
 
 
 if __name__ == "__main__":

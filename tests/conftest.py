@@ -1,21 +1,29 @@
-"""Tiny models for all tests, on the GPU where there is one."""
+"""Tiny models and runs for all tests, on the GPU where there is one."""
 
+import json
 import os
+import sys
 from functools import partial
+from itertools import islice
+from random import Random
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tiny models, two threads wait for each other
 
 import pytest
 import torch
 
+import loop
+from minisi.lab.testset import cells, make_set
 from minisi.model.gpt import GPT
 from minisi.model.optim import build, schedule
 from minisi.model.tokenizer import Codec
 from minisi.model.trainer import encode, fit
 from minisi.run.config import Config
 from minisi.run.runtime import chunks, dice
-from minisi.tasks.families import vocabulary_words
+from minisi.tasks.families import FAMILIES, vocabulary_words
 from minisi.tasks.problems import draw
+
+from .programs import SETS, TEST_QUESTIONS, TINY, Program, options, settings
 
 
 class Quiet:
@@ -56,7 +64,7 @@ def trained(device, codec):
     """A tiny model that has seen enough to write steps, a bar, an answer and an end."""
     rng = dice(0, "fixture")
     families = ("add", "sub", "logic", "chain")
-    problems = [draw(rng, "train", f, 1 + i % 2) for i in range(100) for f in families]
+    problems = [draw(rng, "train", f, 1 + i % 2) for i in range(200) for f in families]
     batches = chunks(encode(codec, [(p.prompt, p.target) for p in problems]), 8)
     model = make_model(device, codec, busy=False)
     steps = len(batches)
@@ -64,6 +72,71 @@ def trained(device, codec):
     for _ in fit(model, build(model, model.blocks, 1e-2), batches, rates, [0.0] * steps):
         pass
     return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def no_pictures():
+    """Runs within this process draw none, which would take most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib", None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_test_set(tmp_path_factory):
+    rows = cells(Random("small"), range(1, 5), TEST_QUESTIONS // (4 * len(FAMILIES)))
+    path = tmp_path_factory.mktemp("data") / "test.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_sets(tmp_path_factory):
+    """The option for frozen sets of a few questions each."""
+    folder = tmp_path_factory.mktemp("sets")
+    paths = [folder / "typed.jsonl", folder / "gpt3.jsonl"]
+    for path, count in zip(paths, SETS.values(), strict=True):
+        path.write_text("\n".join(islice(make_set(path.stem), count)))
+    return ["--sets", ",".join(map(str, paths))]
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory, small_test_set, small_sets):
+    """A run, the same run again, and a comparison: at once, which saves time."""
+    run, again, arms = (tmp_path_factory.mktemp(name) for name in ("run", "again", "arms"))
+    places = ["--out", f"{arms}/loop", "--test", str(small_test_set), "--sets", ""]
+    compared = ["--compare", "failure,random", "--seeds", "1,2"]
+    programs = [
+        Program(["loop.py", *options(run, small_test_set), *small_sets], run),
+        Program(["loop.py", *options(again, small_test_set), *small_sets], again),
+        Program(["loop.py", *TINY, *places, *compared], arms),
+    ]
+    yield programs
+    for program in programs:
+        program.end()
+
+
+@pytest.fixture(scope="session")
+def finished(begun):
+    """A run that has come to its end."""
+    return begun[0].end()
+
+
+@pytest.fixture
+def play(finished, tmp_path, small_test_set):
+    """Plays a run within this process, in the test's own folder, on the finished base."""
+
+    def play(**changed):
+        given = {"base": f"{finished.folder}/base", **changed}
+        return loop.loop(settings(tmp_path, small_test_set, **given))
+
+    return play
+
+
+@pytest.fixture(scope="session")
+def compared(begun):
+    """A comparison that has come to its end."""
+    return begun[2].end()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -16,8 +16,9 @@ from .evaluate import Row
 HALF = 0.5  # the confidence below which a base, which has no threshold, is unsure
 SHOWN = """steps: {steps}
 answer: {answer}
-confidence: {confidence:.4f}
+confidence: {confidence:.4f}, {sureness}
 solver: {solver}"""
+OUTSIDE = "outside of what it was taught"
 
 
 def read(text: str) -> Row:
@@ -47,6 +48,7 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
     model = GPT(config, len(codec.vocabulary)).to(pick_device(device)[0])
     model.load_state_dict(state.tensors["model"])
     problems = [solve(row["question"]) for row in asked]
+    levels = config.levels if "corrections" in state.facts else config.base_levels
     completions = generate(model, codec, [p.prompt for p in problems], config.limit)
     sure = confidence(features(completions), state.facts.get("weights", RAW)).tolist()
     threshold = state.facts.get("threshold", HALF)
@@ -58,6 +60,7 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
             "answer": answer,
             "confidence": share,
             "sure": share >= threshold,
+            "inside": 0 < problem.level <= levels,
             "verdict": check(problem.answer, completion.whole),
         }
     return rows
@@ -69,4 +72,8 @@ def shown(row: Row) -> str:
         raise UserError(row["error"])
     problem = solve(row["question"])
     truth = f"{row['verdict']}, the answer is {problem.answer} by {problem.steps}"
-    return SHOWN.format(**row, solver="agrees" if row["verdict"] == "right" else truth)
+    sureness = "sure" if row["sure"] else "unsure"
+    if not row["inside"]:
+        sureness += f", {OUTSIDE}"
+    solver = "agrees" if row["verdict"] == "right" else truth
+    return SHOWN.format(**row, sureness=sureness, solver=solver)

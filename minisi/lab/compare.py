@@ -30,7 +30,7 @@ Play = Callable[[Config, list[int] | None], Any]
 SAME = ("steps", "batch", "corrections")  # in each round of arms that have one budget
 OWN = ("arm", "seed", "base")  # options that a comparison sets itself
 GOAL = 0.9  # the accuracy whose price is told
-LAST = ("corrections", "test_accuracy", "test_low", "test_high", "test_n")
+LAST = ("corrections", "test_accuracy", "test_low", "test_high", "test_n", "test_right_steps")
 SUMMED = ("train_tokens", "generated_tokens", "seconds", "fixed", "broken")
 EACH = ("auroc", "ece", "label_coverage", "label_precision")  # after each round
 MEANT = (*LAST, *SUMMED, "base", "known_before", "known_after", "forgotten", "mcnemar")
@@ -214,13 +214,13 @@ last table is of the detector in the runs of `failure`, the mean over rounds and
 """
 SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
-    "arm | n | base | after (95 % interval) | points to `failure` | levels of the base | forgotten"
-    " | corrections | trained tokens | generated | seconds"
+    "arm | n | base | after (95 % interval) | with right steps | points to `failure`"
+    " | levels of the base | forgotten | corrections | trained tokens | generated | seconds"
 )
 ARM = (
     "| {arm} | {n:,} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
-    " | {points} | {known_before:.3f} -> {known_after:.3f} | {lost:.2f} | {corrections:,.0f}"
-    " | {train_tokens:,.0f} | {generated_tokens:,.0f} | {seconds:.0f} |"
+    " | {test_right_steps:.3f} | {points} | {known_before:.3f} -> {known_after:.3f} | {lost:.2f}"
+    " | {corrections:,.0f} | {train_tokens:,.0f} | {generated_tokens:,.0f} | {seconds:.0f} |"
 )
 CELL_TITLES = (
     "arm | seed | base | after (95 % interval) | McNemar's p | corrections | to reach 90 %"

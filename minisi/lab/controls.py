@@ -40,7 +40,8 @@ def shifted(attempts: list[Attempt]) -> None:
 
 def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
     """New questions without end, each with the teacher's solution."""
-    attempts = [Attempt(problem) for problem in balanced(rng, "train", run.config.levels, count)]
+    problems = balanced(rng, "train", run.config.levels, count, run.families)
+    attempts = [Attempt(problem) for problem in problems]
     run.correct(attempts, "fresh")
     return [(a.problem.prompt, a.correction) for a in attempts if a.correction]
 

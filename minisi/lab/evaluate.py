@@ -1,7 +1,7 @@
 """The examiner: looks at a round with a key of its own, and tells the method nothing of it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from ..method.attempt import Attempt
 from ..method.detect import Weights, confidence, features, fit_threshold
 from ..method.finetune import Learned
 from ..method.gate import Exam, Gated, share
+from ..method.memory import Failure
 from ..method.run import Run
 from ..method.student import Student
 from ..method.teacher import UNSOLVED
@@ -17,11 +18,12 @@ from ..model.generate import Completion
 from ..run.files import read_rows
 from ..run.journal import Row
 from ..run.runtime import UserError
-from ..tasks.problems import Problem, check, split_of
+from ..tasks.problems import Problem, check, identity, split_of
 from .statistics import auroc, ece, mcnemar, reliability, risk_coverage, wilson
 
 TOLD = ("arm", "corrector", "seed", "batch")  # settings that stand in each row
 KINDS = ("wrong", "unsure", "unparsable")
+SURE = 0.9  # the confidence over which a wrong answer misleads
 
 
 class Round(NamedTuple):
@@ -29,10 +31,10 @@ class Round(NamedTuple):
 
     attempts: list[Attempt]
     exam: Exam
+    gated: Gated
     picked: Sequence[Attempt] = ()
     relapsed: int = 0
     learned: Learned = Learned()
-    gated: Gated = Gated()
 
 
 def is_right(attempt: Attempt) -> bool:
@@ -40,44 +42,68 @@ def is_right(attempt: Attempt) -> bool:
     return check(attempt.problem.answer, attempt.completion.whole) == "right"
 
 
+def has_right_steps(attempt: Attempt) -> bool:
+    """Whether all of it is what the tutor program writes."""
+    return attempt.completion.whole == attempt.problem.target
+
+
 @dataclass
 class Examiner:
-    """Asks the test set after each round."""
+    """Asks the frozen sets after a round."""
 
     test: list[Problem]
     right: list[bool]  # whether each was answered right last; empty before round 0
+    sets: dict[str, list[Problem]] = field(default_factory=dict)  # more of them, by name
 
-    def ask(self, run: Run) -> tuple[int, int]:
-        """Ask the questions; returns how many were (fixed, broken) since they were asked last.
-
-        The tokens are not counted.
-        """
-        attempts = [Attempt(problem) for problem in self.test]
+    def ask(self, run: Run, problems: list[Problem]) -> list[Attempt]:
+        """Ask questions; the tokens are not counted."""
+        attempts = [Attempt(problem) for problem in problems]
         Student(run.model, run.codec, run.config.limit, run.progress).answer(attempts)
-        right = [is_right(attempt) for attempt in attempts]
+        return attempts
+
+    def look(self, run: Run, weights: Weights) -> dict[str, Row]:
+        """Ask the sets beside the test set."""
+        return {name: tally(self.ask(run, asked), weights) for name, asked in self.sets.items()}
+
+    def compare(self, attempts: list[Attempt]) -> tuple[int, int]:
+        """How many of the test questions were (fixed, broken) since they were asked last."""
+        right = list(map(is_right, attempts))
         pairs = list(zip(self.right or right, right, strict=True))
         self.right = right
         return pairs.count((False, True)), pairs.count((True, False))
 
 
-def accuracy(problems: list[Problem], right: list[bool]) -> Row:
-    """Accuracy with its 95 % interval; by family, by level, and by both."""
-
-    def by(name: str) -> dict[str, float]:
-        groups = {}
-        for problem, ok in zip(problems, right, strict=True):
-            groups.setdefault(name.format(problem), []).append(ok)
-        return {name: share(groups[name]) for name in sorted(groups)}
-
-    low, high = wilson(sum(right), max(1, len(right)))
+def tally(attempts: list[Attempt], weights: Weights) -> Row:
+    """Accuracy with its 95 % interval, with right steps too, and how many are wrong but sure."""
+    right = np.array(list(map(is_right, attempts)), bool)
+    sure = confidence(features([attempt.completion for attempt in attempts]), weights)
+    low, high = wilson(int(right.sum()), len(right))
     return {
-        "test_n": len(right),
-        "test_accuracy": share(right),
-        "test_low": low,
-        "test_high": high,
-        "by_family": by("{0.family}"),
-        "by_level": by("{0.level}"),
-        "by_cell": by("{0.family}/{0.level}"),
+        "n": len(right),
+        "accuracy": right.mean(),
+        "low": low,
+        "high": high,
+        "right_steps": share(list(map(has_right_steps, attempts))),
+        "sure_wrong": (~right & (sure > SURE)).mean(),
+    }
+
+
+def by(name: str, attempts: list[Attempt], holds: Callable[[Attempt], bool]) -> dict[str, float]:
+    """In what share of the attempts something holds, by family or level."""
+    groups = {}
+    for attempt in attempts:
+        groups.setdefault(name.format(attempt.problem), []).append(holds(attempt))
+    return {name: share(groups[name]) for name in sorted(groups)}
+
+
+def accuracy(attempts: list[Attempt], weights: Weights) -> Row:
+    """Figures of the test set; by family, by level, and by both."""
+    found = {f"test_{name}": value for name, value in tally(attempts, weights).items()}
+    return found | {
+        "by_family": by("{0.family}", attempts, is_right),
+        "by_level": by("{0.level}", attempts, is_right),
+        "by_cell": by("{0.family}/{0.level}", attempts, is_right),
+        "right_steps_by_family": by("{0.family}", attempts, has_right_steps),
     }
 
 
@@ -87,6 +113,12 @@ def labels(attempts: Sequence[Attempt]) -> Row:
     right = [check(a.problem.answer, a.correction) == "right" for a in corrected]
     coverage = len(corrected) / max(1, len(attempts))
     return {"label_coverage": coverage, "label_precision": share(right)}
+
+
+def wrong_steps(failures: Iterable[Failure]) -> int:
+    """How many of the corrections are not what the tutor program writes."""
+    corrected = [failure for failure in failures if failure.completion]
+    return sum(failure.completion != failure.problem.target for failure in corrected)
 
 
 def scores(completions: list[Completion], weights: Weights) -> dict[str, np.ndarray]:
@@ -147,13 +179,16 @@ def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) 
 
 def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     """Step 8: ask the test set, and write down the round's figures, a row of metrics.jsonl."""
-    fixed, broken = examiner.ask(run)
+    tested = examiner.ask(run, examiner.test)
+    fixed, broken = examiner.compare(tested)
     attempts = played.attempts
     kinds = [attempt.verdict.kind for attempt in attempts if attempt.verdict]
     sources = [attempt.source for attempt in attempts]
     new = [attempt for attempt in attempts if not attempt.again]
     right = [is_right(attempt) for attempt in new]
     said = [attempt.completion for attempt in new]
+    gated = played.gated
+    weights, threshold = gated.exam.detector
     row = {"round": run.round}
     row |= {name: getattr(run.config, name) for name in TOLD}
     row["asked"] = len(kinds)
@@ -165,26 +200,36 @@ def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     row["train_tokens"] = played.learned.tokens
     row["fixed"] = fixed
     row["broken"] = broken
-    row |= played.gated._asdict()
-    row["p_value"] = mcnemar(fixed, broken)
+    row |= {"dev_before": played.exam.accuracy, "dev_after": gated.exam.accuracy}
+    row |= {"scale": gated.scale, "p_value": mcnemar(fixed, broken)}
     row |= labels(played.picked)
-    row |= accuracy(examiner.test, examiner.right)
+    row |= accuracy(tested, weights)
     row |= measure(played.exam, run.teacher.caution, right, said)
-    row |= {"threshold": played.exam.detector.threshold, "weights": played.exam.detector.weights}
+    row |= {"threshold": threshold, "weights": weights}
     row["corrections"] = run.corrections
     row["memory"] = len(run.memory.failures)
+    row["memory_wrong_steps"] = wrong_steps(run.memory.failures.values())
     row["generated_tokens"] = run.student.tokens
+    row["sets"] = {} if run.round else examiner.look(run, weights)
     return row
 
 
-def audit(run: Run, taught: Iterable[Problem]) -> str:
-    """Derive the split anew of all in the memory's file, and of all that the base was taught.
+def audit(run: Run, taught: Iterable[Problem], frozen: Iterable[Problem]) -> str:
+    """Hold all that was trained on against the split, and against the frozen sets.
 
+    That is what the base was taught, and the questions of all lessons, from the memory or not.
     Returns how many leaked of how many; UserError where any did.
     """
-    questions = [row["question"] for row in read_rows(run.memory.path)]
-    questions += [problem.question for problem in taught]
-    leaks = [question for question in questions if split_of(question) != "train"]
+    questions = [problem.question for problem in taught]
+    questions += [row["question"] for row in read_rows(run.memory.path)]
+    for lesson in read_rows(run.folder / "lessons.jsonl"):
+        questions += lesson["questions"]
+    names = {identity(problem.question, problem.family) for problem in frozen}
+    leaks = [
+        question
+        for question in questions
+        if split_of(question) != "train" or identity(question) in names
+    ]
     if leaks:
         raise UserError(
             f"{len(leaks)} of {len(questions)} questions are not of the train split, such as"

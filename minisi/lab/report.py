@@ -10,7 +10,9 @@ from ..run.files import write, write_json
 from ..run.runtime import peak_memory, typed
 from . import pictures
 from .evaluate import Row
+from .testset import PUBLISHED
 
+Asked = dict[str, list[Row]]  # what each frozen set found of the base, and at the end
 TITLES = "round failed unsure corrections AUROC     kept fixed broken accuracy 95 % interval"
 ROUND = (
     "{round:5} {failed:6,} {unsure:6,} {corrections:11,} {auroc:5.3f} {what:>8} {fixed:5}"
@@ -22,11 +24,20 @@ base_accuracy: {first[test_accuracy]:.4f}
 final_accuracy: {last[test_accuracy]:.4f}
 final_low: {last[test_low]:.4f}
 final_high: {last[test_high]:.4f}
+final_right_steps: {last[test_right_steps]:.4f}
+final_wrong_but_sure: {last[test_sure_wrong]:.4f}
 test_n: {last[test_n]}
 corrections: {last[corrections]}"""
 STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
 ROOM = 32  # columns of a shown question
 SCORE_TITLES = "score | AUROC | ECE | AURC | precision | recall"
+SET_TITLES = (
+    "set | n | GPT-3 | base | after (95 % interval) | with right steps | wrong, confidence over 0.9"
+)
+SET = (
+    "| {name} | {n} | {gpt3} | {base[accuracy]:.3f} | **{accuracy:.3f}** ({low:.3f}-{high:.3f})"
+    " | {right_steps:.3f} | {sure_wrong:.3f} |"
+)
 SCORE = "| {} | {auroc:.3f} | {ece:.3f} | {aurc:.3f} | {precision:.3f} | {recall:.3f} |"
 
 
@@ -72,18 +83,21 @@ def show(run: Run) -> None:
         run.progress.say(shown(failure), sys.stderr)
 
 
-def finish(run: Run, facts: Row, leaks: str, seconds: float) -> None:
-    """Leave the pictures and report.md, and print the final block."""
+def finish(run: Run, facts: Row, sets: dict[str, Row], leaks: str, seconds: float) -> None:
+    """Leave the pictures, sets.json and report.md, and print the final block."""
     rows = run.journal.rows
+    base = rows[0]["sets"]
+    asked = {name: [base[name], row] for name, row in sets.items() if name in base}
+    write_json(run.folder / "sets.json", asked)
     pictures.draw(run.folder / "curve.png", pictures.curve, rows)
     pictures.draw(run.folder / "diagnostics.png", pictures.diagnostics, rows[-1])
     extra = {"leaks": leaks, "seconds": int(seconds), "memory_mib": peak_memory()}
-    block = summary(rows, {**extra, "out": run.folder})
-    write(run.folder / "report.md", markdown(rows, typed(), facts, block))
+    block = summary(rows, asked, {**extra, "out": run.folder})
+    write(run.folder / "report.md", markdown(rows, asked, typed(), facts, block))
     run.progress.say(block)
 
 
-def summary(rows: list[Row], extra: Row) -> str:
+def summary(rows: list[Row], sets: Asked, extra: Row) -> str:
     """The final block: `name: value` lines under `---`, made for grep."""
     first = rows[0]
     last = rows[-1]
@@ -92,8 +106,20 @@ def summary(rows: list[Row], extra: Row) -> str:
         before = first[f"by_{kind}"]
         for name, after in last[f"by_{kind}"].items():
             lines.append(f"{kind}_{name}: {before[name]:.4f} -> {after:.4f}")
+    for name, (before, after) in sets.items():
+        lines.append(f"{name}: {before['accuracy']:.4f} -> {after['accuracy']:.4f}")
     lines += [f"{name}: {value}" for name, value in extra.items()]
     return "\n".join(lines)
+
+
+def set_table(sets: Asked) -> str:
+    """The frozen sets, with GPT-3's published figures; nothing where there are none."""
+    lines = []
+    for name, (base, after) in sets.items():
+        told = PUBLISHED.get(name)
+        gpt3 = f"{told / 100:.3f}" if told else ""
+        lines.append(SET.format(name=name, gpt3=gpt3, base=base, **after))
+    return table(SET_TITLES, lines) if lines else ""
 
 
 def table(titles: str, lines: Iterable[str]) -> str:
@@ -117,7 +143,7 @@ def ledger(rows: list[Row], kind: str) -> str:
     return table(" | ".join(["round", *rows[0][f"by_{kind}"]]), lines)
 
 
-def markdown(rows: list[Row], command: str, facts: Row, block: str) -> str:
+def markdown(rows: list[Row], sets: Asked, command: str, facts: Row, block: str) -> str:
     """report.md: the command, the tables, the final block and the machine."""
     rounds = "\n".join([TITLES, *map(line, rows)])
     parts = [
@@ -127,9 +153,10 @@ def markdown(rows: list[Row], command: str, facts: Row, block: str) -> str:
         f"```\n{rounds}\n{block}\n```",
         ledger(rows, "level"),
         ledger(rows, "family"),
+        set_table(sets),
         "The detector in the last round:",
         score_table(rows[-1]["detector"]),
         "![reliability and risk](diagnostics.png)",
         ", ".join(f"{name} {value}" for name, value in facts.items()),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"

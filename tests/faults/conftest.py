@@ -2,10 +2,9 @@
 
 import pytest
 
-from .. import test_loop
-from .process import ROOT, SMOKE, TINY, Reference, Runs
+from minisi.lab.testset import make_set
 
-small_test_set = test_loop.small_test_set
+from .process import SMOKE, TINY, Reference, Runs
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +27,8 @@ def copied(reference, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def smoke():
+def smoke(tmp_path_factory):
     """Runs of the smoke preset, with the whole test set."""
-    return Runs(SMOKE, ROOT / "data" / "test.jsonl")
+    path = tmp_path_factory.mktemp("smoke") / "test.jsonl"
+    path.write_text("\n".join(make_set("test")))
+    return Runs(SMOKE, path)

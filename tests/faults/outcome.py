@@ -2,7 +2,7 @@
 
 import torch
 
-from minisi.run.checkpoint import read_state
+from minisi.run.checkpoint import LOGS, read_state
 from minisi.run.files import read_rows
 
 
@@ -27,13 +27,10 @@ def tensors(folder):
 
 def logs(folder):
     """The logs' bytes; of metrics.jsonl the rows, without `seconds`."""
-    found = {
-        "metrics.jsonl": [{**row, "seconds": 0} for row in read_rows(folder / "metrics.jsonl")]
-    }
-    for name in ("memory.jsonl", "answers.jsonl"):
-        path = folder / name
-        found[name] = path.read_bytes() if path.exists() else b""
-    return found
+    paths = [folder / name for name in LOGS]
+    found = {path.name: path.read_bytes() if path.exists() else b"" for path in paths}
+    rows = read_rows(folder / "metrics.jsonl")
+    return found | {"metrics.jsonl": [{**row, "seconds": 0} for row in rows]}
 
 
 def outcome(folder):

@@ -5,7 +5,6 @@ takes a fraction of a second.  A harm is a function that a new process calls bef
 it limits what the system gives, or puts a fault between the run and its files or numbers.
 """
 
-import math
 import multiprocessing
 import os
 import shlex
@@ -13,7 +12,6 @@ import shutil
 import signal
 import sys
 import time
-import zlib
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -24,19 +22,19 @@ import train
 from minisi.lab.controls import ARMS
 from minisi.method import student
 from minisi.method.teacher import TEACHERS
-from minisi.model.generate import Completion
 from minisi.run.config import configure, parser
 from minisi.run.runtime import cli
-from minisi.tasks.problems import solve
 
+from ..programs import coin
 from .outcome import different, outcome
 
 ROOT = Path(__file__).parents[2]
 TINY = shlex.split(
     "--n_layer 1 --n_embd 16 --n_head 1 --n_hidden 16 --base_steps 24 --base_batch 8 --batch 8"
     " --rounds 3 --questions 32 --dev_questions 16 --steps 3 --limit 24 --lr 0.02 --device cpu"
+    " --sets ''"
 )
-SMOKE = ("--preset", "smoke", "--device", "cpu")
+SMOKE = ("--preset", "smoke", "--device", "cpu", "--sets", "")
 ENDLESS = {"pretraining": ("--base_steps", "100000"), "rounds": ("--rounds", "100000")}
 
 
@@ -52,22 +50,6 @@ def server():
         os.environ.clear()
         os.environ.update(before)
     return context
-
-
-def coin(model, codec, prompts, limit, **sampling):
-    """Stands in for decoding: about half of the answers are right.
-
-    The least change of the model changes which.
-    """
-    tokens = torch.tensor(codec.encode(["3+4|"]), device=model.head.weight.device)
-    state = 1e4 * model(tokens)[0, -1, 1].item()
-    said = []
-    for prompt in prompts:
-        odds = math.sin(state + zlib.crc32(prompt.encode()))
-        text = solve(prompt[:-1]).target if odds > 0 else "1|x"
-        sure = 1 / (1 + math.exp(-abs(odds)))
-        said.append(Completion(text, [1], [sure], True, [0.5], 0.1))
-    return said
 
 
 def hear():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from minisi.run.checkpoint import cut_logs, manifest_path, read_manifest, read_state
+from minisi.run.checkpoint import LOGS, cut_logs, manifest_path, read_manifest, read_state
 from minisi.run.runtime import UserError
 
 from .marks import quick, slow
@@ -92,8 +92,6 @@ def test_a_flipped_bit_of_a_manifest_is_noticed_wherever_it_is(every, copied, ca
 
 
 # A log that was cut.
-
-LOGS = ("metrics.jsonl", "memory.jsonl", "answers.jsonl")
 
 
 def start_of_last_two_rows(content):

@@ -117,6 +117,7 @@ DAMAGE = {
     "a row in another's place": Damage(first_row_in_the_place_of_the_last, "metrics.jsonl"),
     "a log that lost its last row": Damage(last_row_cut, "answers.jsonl"),
     "no memory": Damage(gone("memory.jsonl"), "memory.jsonl", None),
+    "no lessons": Damage(gone("lessons.jsonl"), "lessons.jsonl", None),
     "all models cut": Damage(all_cut, "model-1.pt", None),
 }
 RESUMED = [name for name in DAMAGE if name != "a manifest that is a folder"]

@@ -40,11 +40,11 @@ def test_a_number_that_is_not_finite_is_tried_once_more_and_then_dropped(
     _, first, _, last = read_rows(tmp_path / "loop" / "metrics.jsonl")
     assert last["steps"] == 3
     if times == 2:
-        assert (first["steps"], first["kept"]) == (0, False)
+        assert (first["steps"], first["scale"]) == (0, 0)
         assert (first["fixed"], first["broken"]) == (0, 0)
     else:
         assert first["steps"] == 3
-    assert ("rejected" in table_line(said, 1)) == (not first["kept"])
+    assert ("rejected" in table_line(said, 1)) == (first["scale"] == 0)
 
 
 @pytest.mark.parametrize("step", quick([3, 19, 23], 19))

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from minisi.model.generate import generate
+from minisi.run.config import PRESETS
 from minisi.run.files import read_rows
 
 from .harms import lie, pick_nothing, pick_one, say
@@ -15,7 +16,7 @@ from .outcome import finite
 SEEDS = range(1, 1 + int(os.environ.get("MINISI_SEEDS", 1)))
 ALLOWED = 0.5  # points below the base
 SABOTAGE = {  # more arguments, and harms
-    "a rate a hundred times too high": (["--lr", "0.3"], []),
+    "a rate a hundred times too high": (["--lr", str(100 * PRESETS["smoke"]["lr"])], []),
     "wrong corrections": ([], [lie]),
     "an empty memory": (["--threshold", "0"], [pick_nothing]),
     "one failure a thousand times": (["--threshold", "0"], [pick_one]),

@@ -141,6 +141,7 @@ IN_THE_WAY = {
     "loop/manifest-2.json": "folder",
     "loop/metrics.jsonl": "folder",
     "loop/memory.jsonl": "folder",
+    "loop/lessons.jsonl": "folder",
     "loop/report.md": "folder",
 }
 

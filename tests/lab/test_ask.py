@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from minisi.lab import ask as asking
-from minisi.lab.ask import ask, shown
+from minisi.lab.ask import OUTSIDE, ask, shown
+from minisi.method.detect import RAW
 from minisi.model.generate import Completion
 from minisi.model.gpt import GPT
 from minisi.run.checkpoint import commit
@@ -19,7 +20,7 @@ from minisi.tasks.families import FAMILIES, as_asked
 from minisi.tasks.problems import balanced, solve
 
 ROOT = Path(__file__).parents[2]
-CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16)
+CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, levels=4)
 
 
 @pytest.mark.parametrize(
@@ -54,14 +55,18 @@ def test_a_question_that_a_family_asks_is_read_as_it_stands(family):
         assert as_asked(f"  {problem.question.upper()} ") == problem.question
 
 
+def model_in(folder, codec, config=CONFIG, **facts):
+    """Leave the state of a model in a folder."""
+    model = GPT(config, len(codec.vocabulary))
+    facts |= {"vocabulary": codec.checksum, "config": asdict(config)}
+    commit(folder, 0, {"model": model.state_dict()}, facts)
+    return str(folder)
+
+
 @pytest.fixture
 def folder(tmp_path, codec):
     """A run whose detector is fitted: confidence is that of the least certain token."""
-    model = GPT(CONFIG, len(codec.vocabulary))
-    facts = {"vocabulary": codec.checksum, "config": asdict(CONFIG), "corrections": 0}
-    fitted = {"weights": [1.0, 0.0, 0.0, 0.0], "threshold": 0.75}
-    commit(tmp_path, 0, {"model": model.state_dict()}, {**facts, **fitted})
-    return str(tmp_path)
+    return model_in(tmp_path, codec, corrections=0, weights=RAW, threshold=0.75)
 
 
 SAID = {  # what stands in for the model says, and how sure it is
@@ -73,25 +78,27 @@ SAID = {  # what stands in for the model says, and how sure it is
 
 @pytest.fixture
 def said(monkeypatch):
+    """Stands in for the model: other questions than those above get an answer that is no number."""
+
     def generate(model, codec, prompts, limit):
         assert limit == CONFIG.limit
-        answers = [SAID[prompt] for prompt in prompts]
+        answers = [SAID.get(prompt, ("1|x", 0.8, True)) for prompt in prompts]
         return [Completion(text, [1], [sure], whole, [0.5]) for text, sure, whole in answers]
 
     monkeypatch.setattr(asking, "generate", generate)
 
 
 def test_each_question_gets_a_row_in_its_order(folder, said):
-    rows = ask(folder, ["8 - 1", "what?", "3+4=", "5+6", "3-5"], "cpu")
+    rows = ask(folder, ["8 - 1", "what?", "3+4=", "5+6", "a>b from a 2"], "cpu")
     assert [row.get("verdict", "unread") for row in rows] == [
         *("unparsable", "unread", "right", "wrong", "unread"),
     ]
-    assert [row["question"] for row in rows] == ["8-1", "what?", "3+4", "5+6", "3-5"]
+    assert [row["question"] for row in rows] == ["8-1", "what?", "3+4", "5+6", "a>b from a 2"]
     assert (rows[2]["steps"], rows[2]["answer"], rows[2]["sure"]) == ("3+4+0=07", "7", True)
     assert (rows[3]["steps"], rows[3]["answer"], rows[3]["sure"]) == ("5+6+0=11", "12", False)
     assert rows[3]["confidence"] == pytest.approx(0.6)
     assert "no family" in rows[1]["error"]
-    assert "below zero" in rows[4]["error"]
+    assert "no fact leads on" in rows[4]["error"]
     assert json.loads(json.dumps(rows)) == rows
 
 
@@ -104,6 +111,47 @@ def test_an_answer_is_shown_with_the_truth_beside_it(folder, said):
     right, wrong = ask(folder, ["3+4", "5+6"], "cpu")
     assert shown(right).splitlines()[-1] == "solver: agrees"
     assert shown(wrong).splitlines()[-1] == "solver: wrong, the answer is 11 by 5+6+0=11"
+
+
+OF_LEVEL = {1: "3+4", 4: "1234+4321", 5: "12345+54321", 9: "123456789+1"}
+
+
+@pytest.mark.parametrize("level", OF_LEVEL)
+def test_what_is_of_a_level_above_those_that_were_taught_is_outside(level, folder, said):
+    assert solve(OF_LEVEL[level]).level == level
+    (row,) = ask(folder, [OF_LEVEL[level]], "cpu")
+    assert row["inside"] == (level <= CONFIG.levels)
+    assert ("outside" in shown(row)) == (level > CONFIG.levels)
+
+
+def test_a_base_was_taught_its_own_levels_and_is_unsure_below_a_half(tmp_path, codec, said):
+    base = model_in(tmp_path, codec)
+    taught, other = ask(base, ["5+6", OF_LEVEL[4]], "cpu")
+    assert (taught["inside"], taught["sure"]) == (True, True)
+    assert (other["inside"], other["sure"]) == (False, True)
+
+
+@pytest.mark.parametrize("question", ["007+5", "(1+2)*(4+4)"])
+def test_a_question_that_no_level_asks_is_outside(question, folder, said):
+    (row,) = ask(folder, [question], "cpu")
+    assert not row["inside"]
+
+
+def test_a_question_of_a_family_that_was_not_taught_is_outside(tmp_path, codec, said):
+    some = replace(CONFIG, base_families="add,sort")
+    run = model_in(tmp_path, codec, some, corrections=0, weights=RAW, threshold=0.75)
+    rows = ask(run, ["3+4", "8-1", "sort 5 2"], "cpu")
+    assert [row["inside"] for row in rows] == [True, False, True]
+
+
+def test_it_is_shown_whether_the_model_is_sure_and_whether_it_was_taught_such_a_question(
+    folder, said
+):
+    rows = ask(folder, ["3+4", "5+6", OF_LEVEL[9]], "cpu")
+    confidence = [shown(row).splitlines()[2] for row in rows]
+    assert confidence[0] == "confidence: 0.9000, sure"
+    assert confidence[1] == "confidence: 0.6000, unsure"
+    assert confidence[2] == f"confidence: 0.8000, sure, {OUTSIDE}"
 
 
 def test_where_there_is_no_model_the_remedy_is_said(tmp_path):

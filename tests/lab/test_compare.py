@@ -69,7 +69,8 @@ def row_of(arm, seed, round, price):
     accuracy = float(answers(arm, seed, round).mean())
     lost = 0.1 * round if arm == "random" else 0.0
     row = {"round": round, "arm": arm, "seed": seed, "corrections": price * round, **SAME}
-    row |= {"test_accuracy": accuracy, "by_cell": {"add/1": accuracy, "sub/1": 0.5 - lost}}
+    row |= {"test_accuracy": accuracy, "test_right_steps": accuracy / 2}
+    row |= {"by_cell": {"add/1": accuracy, "sub/1": 0.5 - lost}}
     row |= {"fixed": 4 + seed, "label_coverage": 0.5 + round / 10, "label_precision": round / 4}
     row["detector"] = {"scaled": MEASURES, "plain": {**MEASURES, "auroc": 0.6 + round / 10}}
     return row
@@ -130,6 +131,7 @@ def accuracies(arm):
 def test_the_summary_has_the_means_of_each_arm(found):
     for arm in found["arms"]:
         assert arm["test_accuracy"] == pytest.approx(np.mean(accuracies(arm["arm"])))
+        assert arm["test_right_steps"] == pytest.approx(arm["test_accuracy"] / 2)
         assert arm["test_low"] < arm["test_accuracy"] < arm["test_high"]
         assert arm["n"] == 2 * N
         assert arm["fixed"] == 3 * 5.5
@@ -186,6 +188,7 @@ def test_the_first_table_has_each_arm_and_what_sets_it_apart_from_failure(found)
         mean = float(row["after (95 % interval)"].split("**")[1])
         assert (row["n"], row["corrections"]) == (f"{2 * N}", "100")
         assert mean == pytest.approx(arm["test_accuracy"], abs=5e-4)
+        assert float(row["with right steps"]) == pytest.approx(mean / 2, abs=1e-3)
         assert float(row["forgotten"]) == pytest.approx(100 * arm["forgotten"], abs=0.005)
 
     points = [row["points to `failure`"] for row in first]

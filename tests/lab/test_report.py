@@ -1,18 +1,17 @@
-"""What a person sees: the round table, the shown failures, the final block, report.md, pictures."""
+"""What a person sees: the round table, the shown failures, the final block, report.md."""
 
 import json
 import re
 import sys
 from dataclasses import asdict
-from functools import partial
 from random import Random
 from types import SimpleNamespace
 
 import pytest
 
 from minisi.lab import report
-from minisi.lab.pictures import comparison, curve, diagnostics, draw
-from minisi.lab.report import TITLES, line, markdown, shown, summary
+from minisi.lab.report import TITLES, line, markdown, set_table, shown, summary
+from minisi.lab.testset import PUBLISHED
 from minisi.method.attempt import Attempt, Verdict
 from minisi.method.memory import failure
 from minisi.model.generate import Completion
@@ -29,15 +28,27 @@ COUNTED = (
 )
 
 
+ROUNDS = 4  # the base among them
+NAMES = ("2D+", "6D+", "typed")
+
+
+def figures_of(accuracy):
+    """What is told of a frozen set."""
+    figures = {"n": 200, "accuracy": accuracy, "low": accuracy - 0.02, "high": accuracy + 0.02}
+    return {**figures, "right_steps": accuracy - 0.1, "sure_wrong": 0.015}
+
+
 def row(round, **changed):
     """A row of metrics.jsonl: each round is ten points better than the one before."""
     accuracy = 0.5 + 0.1 * round
     figures = dict.fromkeys(COUNTED.split(), 100 * round)
     figures |= {"round": round, "arm": "failure", "corrector": "solver", "seed": 1}
     figures |= {"corrections": 1234 * round, "seconds": 12.3}
-    figures |= {"kept": round > 0, "scale": 0.5 if round else 0.0}
+    figures["scale"] = 0.5 if round else 0.0
     figures |= {"test_n": 2048, "test_accuracy": accuracy}
     figures |= {"test_low": accuracy - 0.02, "test_high": accuracy + 0.02}
+    figures |= {"test_right_steps": accuracy - 0.1, "test_sure_wrong": 0.03}
+    figures["sets"] = {} if round else {name: figures_of(0.55) for name in NAMES}
     figures |= {"dev_before": 0.5, "dev_after": 0.6, "p_value": 0.5}
     figures |= {"label_coverage": float(round > 0), "threshold": 0.7}
     figures |= {"auroc": 0.9, "ece": 0.02, "detector": {"scaled": MEASURES, "product": MEASURES}}
@@ -48,7 +59,8 @@ def row(round, **changed):
     return {**figures, **changed}
 
 
-ROWS = [row(n) for n in range(4)]
+ROWS = [row(n) for n in range(ROUNDS)]
+SETS = {name: [figures_of(0.55), figures_of(0.85)] for name in NAMES}
 LARGE = dict.fromkeys(["wrong", "unsure", "unparsable", "fixed", "broken"], 49_999)
 LARGE |= {"corrections": 9_999_999, "auroc": 1.0, "scale": 0.0}
 LARGE |= {"test_accuracy": 1.0, "test_low": 0.998, "test_high": 1.0}
@@ -103,10 +115,10 @@ def test_what_was_kept_is_called_by_its_strength(scale, word):
 
 
 def test_a_refused_adapter_is_called_rejected_and_no_other():
-    assert line(row(1, scale=0.0, kept=False)) == line(row(1)).replace("    half", "rejected")
-    its_numbers_were_not_finite_twice = row(1, steps=0, scale=0.0, kept=False)
+    assert line(row(1, scale=0.0)) == line(row(1)).replace("    half", "rejected")
+    its_numbers_were_not_finite_twice = row(1, steps=0, scale=0.0)
     assert "rejected" in line(its_numbers_were_not_finite_twice)
-    nothing_was_tried = row(0, steps=0, scale=0.0, kept=False)
+    nothing_was_tried = row(0, steps=0, scale=0.0)
     assert "rejected" not in line(nothing_was_tried)
 
 
@@ -151,14 +163,16 @@ def test_every_line_of_a_shown_failure_fits(family, level):
 
 
 def test_the_last_block_is_names_and_values():
-    first, *lines = summary(ROWS, {"seconds": 61, "out": "runs/x"}).splitlines()
+    first, *lines = summary(ROWS, SETS, {"seconds": 61, "out": "runs/x"}).splitlines()
     assert first == "---"
-    values = dict(re.fullmatch(r"([a-z_0-9]+): (\S.*)", text).groups() for text in lines)
+    values = dict(re.fullmatch(r"(\S+): (\S.*)", text).groups() for text in lines)
     assert len(values) == len(lines)
     assert float(values["base_accuracy"]) == 0.5
     assert float(values["final_accuracy"]) == pytest.approx(0.8)
     assert float(values["final_low"]) == pytest.approx(0.78)
     assert float(values["final_high"]) == pytest.approx(0.82)
+    assert float(values["final_right_steps"]) == pytest.approx(0.7)
+    assert float(values["final_wrong_but_sure"]) == 0.03
     assert values["test_n"] == "2048"
     assert values["corrections"] == "3702"
     assert values["seconds"] == "61"
@@ -166,11 +180,33 @@ def test_the_last_block_is_names_and_values():
     assert values["level_2"] == values["family_add"] == "0.5000 -> 0.8000"
     assert values["level_1"] == "0.9000 -> 0.9000"
     assert values["family_sub"] == "0.5000 -> 0.5000"
+    assert values["2D+"] == values["6D+"] == values["typed"] == "0.5500 -> 0.8500"
+
+
+def test_without_sets_nothing_is_told_of_them():
+    assert "typed" not in summary(ROWS, {}, {})
+    assert set_table({}) == ""
+
+
+def test_the_table_of_sets_has_gpt3s_published_figures_beside_those_of_its_tasks():
+    titles, _, *lines = [
+        [part.strip() for part in text.strip("|").split("|")]
+        for text in set_table(SETS).splitlines()
+    ]
+    found = [dict(zip(titles, cells, strict=True)) for cells in lines]
+    assert [told["set"] for told in found] == ["2D+", "6D+", "typed"]
+    assert [told["GPT-3"] for told in found] == [f"{PUBLISHED['2D+'] / 100:.3f}", "", ""]
+    for told in found:
+        assert (told["n"], told["base"]) == ("200", "0.550")
+        assert told["after (95 % interval)"] == "**0.850** (0.830-0.870)"
+        assert told["with right steps"] == "0.750"
+        assert titles[-1].startswith("wrong")
+        assert told[titles[-1]] == "0.015"
 
 
 @pytest.fixture(scope="module")
 def page():
-    return markdown(ROWS, "python loop.py --seed 1", {"torch": "9.9"}, "---\nfinal: 1")
+    return markdown(ROWS, SETS, "python loop.py --seed 1", {"torch": "9.9"}, "---\nfinal: 1")
 
 
 def test_the_report_has_the_command_the_machine_and_the_pictures(page):
@@ -187,13 +223,14 @@ def test_the_report_has_the_round_table_and_the_final_block_as_they_were_printed
 
 def test_the_report_has_tables_with_a_row_for_each_round_and_each_score(page):
     tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
-    by_level, by_family, scores = tables
+    by_level, by_family, sets, scores = tables
     assert by_level[0] == "| round | 1 | 2 |"
     assert by_level[-1] == "| 3 | 0.900 | 0.800 |"
     assert by_family[0] == "| round | add | sub |"
     assert by_family[-1] == "| 3 | 0.800 | 0.500 |"
     assert scores[2] == "| scaled | 0.900 | 0.020 | 0.100 | 0.750 | 0.500 |"
-    assert [len(table) for table in tables] == [2 + len(ROWS), 2 + len(ROWS), 2 + 2]
+    assert "\n".join(sets) == set_table(SETS)
+    assert [len(table) for table in tables] == [2 + len(ROWS), 2 + len(ROWS), 2 + 3, 2 + 2]
     for table in tables:
         assert len({text.count("|") for text in table}) == 1
 
@@ -261,49 +298,14 @@ def test_a_finished_run_leaves_its_report_and_prints_the_last_block(
     else:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
     facts = {"torch": "9.9"}
-    report.finish(run, facts, "0 of 5", 61.9)
+    found = {"typed": figures_of(0.85), "unknown": figures_of(0.5)}
+    report.finish(run, facts, found, "0 of 5", 61.9)
 
     told = {"leaks": "0 of 5", "seconds": 61, "memory_mib": 7, "out": run.folder}
-    block = summary(ROWS[:2], told)
+    sets = {"typed": [figures_of(0.55), figures_of(0.85)]}
+    block = summary(ROWS[:2], sets, told)
     assert capsys.readouterr().out == block + "\n"
-    assert (run.folder / "report.md").read_text() == markdown(ROWS[:2], typed(), facts, block)
+    assert (run.folder / "report.md").read_text() == markdown(ROWS[:2], sets, typed(), facts, block)
+    assert json.loads((run.folder / "sets.json").read_text()) == sets
     pictures = {path.name for path in run.folder.glob("*.png")}
     assert pictures == ({"curve.png", "diagnostics.png"} if drawn else set())
-
-
-# Pictures.
-
-FOUND = {
-    "seeds": [1, 2],
-    "arms": [
-        {"arm": "failure", "test_accuracy": 0.7, "test_low": 0.6, "test_high": 0.8},
-        {"arm": "random", "test_accuracy": 0.7, "test_low": 0.6, "test_high": 0.8},
-    ],
-    "cells": [
-        {"arm": arm, "seed": seed, "curve": [[0, 0.5], [100 * seed, 0.7]]}
-        for arm in ("failure", "random")
-        for seed in (1, 2)
-    ],
-}
-PLOTS = {
-    "four rounds": partial(curve, ROWS),
-    "the base alone": partial(curve, ROWS[:1]),
-    "a detector": partial(diagnostics, ROWS[3]),
-    "a comparison": partial(comparison, FOUND),
-}
-
-
-@pytest.mark.parametrize("plot", PLOTS)
-def test_a_plot_is_a_png_where_there_is_matplotlib(plot, tmp_path):
-    pytest.importorskip("matplotlib")
-    path = tmp_path / "a.png"
-    assert draw(path, PLOTS[plot])
-    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("plot", PLOTS)
-def test_a_plot_is_left_out_where_there_is_no_matplotlib(plot, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert not draw(tmp_path / "a.png", PLOTS[plot])
-    assert list(tmp_path.iterdir()) == []

@@ -1,211 +1,241 @@
-"""The frozen test set: what it is made of, and what is refused."""
+"""The frozen sets: what they are made of, and how they are read."""
 
 import json
+import re
+import subprocess
+import sys
 from collections import Counter
+from functools import cache
+from itertools import chain, combinations_with_replacement, product
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from minisi.lab import testset
-from minisi.lab.testset import distinct, make_test_set, read_test_set
-from minisi.run.runtime import UserError
-from minisi.tasks.families import FAMILIES
-from minisi.tasks.family import Family
-from minisi.tasks.problems import Problem, identity, solve, split_of
+from minisi.lab.testset import PUBLISHED, SETS, TASKS, make_set, published, read_set
+from minisi.lab.testset import read_sets as read_all
+from minisi.run.config import Config
+from minisi.tasks.families import FAMILIES, as_asked
+from minisi.tasks.problems import Problem, draw, identity, solve, split_of
 
-FROZEN = Path(__file__).parents[2] / "data" / "test.jsonl"
+ROOT = Path(__file__).parents[2]
+TAUGHT = 4  # the highest level that a run is taught
 
-
-@pytest.fixture(scope="module")
-def lines():
-    return list(make_test_set())
+each_set = pytest.mark.parametrize("name", SETS)
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "test.jsonl"
+@cache
+def lines(name):
+    """What the code makes of a set."""
+    return list(make_set(name))
 
 
-def test_the_test_set_is_large_distinct_balanced_and_of_its_split(lines):
-    rows = [json.loads(line) for line in lines]
-    assert len(rows) >= 2000
-    assert len({identity(row["question"]) for row in rows}) == len(rows)
-
-    cells = Counter((row["family"], row["level"]) for row in rows)
-    levels = max(level for _, level in cells)
-    assert {family for family, _ in cells} == set(FAMILIES)
-    assert len(cells) == len(FAMILIES) * levels
-    assert len(set(cells.values())) == 1
-
-    for row in rows:
-        assert split_of(row["question"]) == "test"
-        assert row["id"] == identity(row["question"])
+def rows(name):
+    return [json.loads(line) for line in lines(name)]
 
 
-def test_the_frozen_file_is_what_the_code_makes(lines):
-    assert FROZEN.read_text().splitlines() == lines
+def cells(name):
+    """How many rows each family and level has."""
+    return Counter((row["family"], row["level"]) for row in rows(name))
 
 
-def test_a_written_test_set_is_read_back(lines, path):
-    path.write_text("\n".join(lines) + "\n")
-    problems = read_test_set(path)
-    rows = [json.loads(line) for line in lines]
-    assert [p.question for p in problems] == [row["question"] for row in rows]
-    assert [p.answer for p in problems] == [row["answer"] for row in rows]
-    assert all(isinstance(p, Problem) for p in problems)
+def text_of(name):
+    return "\n".join(lines(name)) + "\n"
 
 
-# What is damaged.
+# What is in them.
 
 
-def question_of(split):
-    """A sum of the split."""
-    sums = [f"{n}+{n}" for n in range(10, 99)]
-    return next(question for question in sums if split_of(question) == split)
+@each_set
+def test_a_frozen_file_is_what_the_code_makes_to_the_byte(name):
+    assert (ROOT / "data" / f"{name}.jsonl").read_bytes() == text_of(name).encode()
 
 
-def a_wrong_answer(row):
-    return {**row, "answer": row["answer"] + "0"}
+def test_the_documented_command_prints_a_set():
+    command = [sys.executable, "-m", "minisi", "testset", "outside"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == text_of("outside"), done.stderr
 
 
-def wrong_steps(row):
-    return {**row, "steps": "1+1+0=02"}
+@each_set
+def test_a_row_is_of_the_test_split_and_says_what_the_solver_says(name):
+    for row in rows(name):
+        problem = Problem(row["family"], row["level"], row["question"])
+        assert split_of(problem.question) == "test"
+        assert row["id"] == identity(problem.question)
+        assert (row["steps"], row["answer"]) == (problem.steps, problem.answer)
+        assert solve(row["question"]).family == row["family"]
 
 
-def another_question(row):
-    question = question_of("test")
-    return {**row, "question": question, "id": identity(question)}
+@pytest.mark.parametrize("name", sorted({*SETS} - {"typed"}))
+def test_no_problem_comes_twice(name):
+    assert len({row["id"] for row in rows(name)}) == len(rows(name))
 
 
-def a_train_question(row):
-    return testset.row(solve(question_of("train"), row["family"], row["level"]))
+def test_the_test_set_is_large_and_even_over_families_and_levels():
+    assert len(rows("test")) >= 2000
+    assert set(cells("test")) == set(product(FAMILIES, range(1, TAUGHT + 1)))
+    assert len(set(cells("test").values())) == 1
 
 
-def another_id(row):
-    return {**row, "id": "0" * 16}
+def test_a_level_of_the_test_set_is_one_that_asks_such_a_question():
+    for row in rows("test"):
+        assert 0 < FAMILIES[row["family"]].level(row["question"]) <= row["level"]
 
 
-def no_family(row):
-    del row["family"]
-    return row
+def test_what_is_outside_is_of_a_level_that_a_run_is_never_taught():
+    assert {family for family, _ in cells("outside")} == set(FAMILIES)
+    for row in rows("outside"):
+        assert TAUGHT < FAMILIES[row["family"]].level(row["question"]) <= row["level"] <= 8
 
 
-def a_family_that_is_not_there(row):
-    return {**row, "family": "div"}
-
-
-def a_question_of_no_family(row):
-    return {**row, "question": "what?"}
-
-
-def a_question_that_is_a_number(row):
-    return {**row, "question": 7}
-
-
-def a_question_that_is_null(row):
-    return {**row, "question": None}
-
-
-def a_list(row):
-    return [1]
-
-
-DAMAGES = [
-    a_wrong_answer,
-    wrong_steps,
-    another_question,
-    a_train_question,
-    another_id,
-    no_family,
-    a_family_that_is_not_there,
-    a_question_of_no_family,
-    a_question_that_is_a_number,
-    a_question_that_is_null,
-    a_list,
-]
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_row_is_the_users_error(damage, lines, path):
-    damaged = damage(json.loads(lines[3]))
-    path.write_text("\n".join([*lines[:3], json.dumps(damaged)]))
-    with pytest.raises(UserError, match="test set"):
-        read_test_set(path)
-
-
-@pytest.mark.parametrize("family", ["mul", "logic", "chain", "sort", "story"])
-def test_a_row_with_another_rows_family_is_the_users_error(family, lines, path):
-    path.write_text(json.dumps({**json.loads(lines[0]), "family": family}))
-    with pytest.raises(UserError):
-        read_test_set(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[]\n"])
-def test_a_file_that_is_no_test_set_is_the_users_error(content, path):
-    path.write_bytes(content)
-    with pytest.raises(UserError, match="test set"):
-        read_test_set(path)
-
-
-def test_a_file_that_is_missing_is_the_users_error(path):
-    with pytest.raises(UserError, match="test set"):
-        read_test_set(path)
-
-
-# Families with few problems.
-
-
-class Coin(Family):
-    """Many problems at level 1, and few above it."""
-
-    pattern = r"toss \d+"
-    words = "toss"
-
-    def ask(self, rng, level):
-        return f"toss {rng.randrange(1000 if level == 1 else 10)}"
-
-    def solve(self, question):
-        return question, "heads"
-
-
-@pytest.fixture
-def coin(monkeypatch):
-    """The test problems that the family has above level 1."""
-    monkeypatch.setitem(FAMILIES, "coin", Coin())
-    questions = [f"toss {n}" for n in range(10)]
-    return [question for question in questions if split_of(question, "coin") == "test"]
-
-
-def test_distinct_problems_are_different_and_of_their_cell(coin):
+def test_what_is_outside_is_not_drawn_at_the_levels_that_are_taught():
+    names = {row["id"] for row in rows("outside")}
+    rng = Random("inside")
     for family in FAMILIES:
-        found = distinct(Random(0), family, 1, 20)
-        assert len({identity(p.question, family) for p in found}) == len(found) == 20
-        assert {split_of(p.question, family) for p in found} == {"test"}
-        assert {(p.family, p.level) for p in found} == {(family, 1)}
+        inside = [draw(rng, "test", family, TAUGHT) for _ in range(300)]
+        assert not names & {identity(problem.question, family) for problem in inside}
 
 
-def test_all_that_a_family_has_can_be_drawn(coin):
-    found = distinct(Random(0), "coin", 2, len(coin))
-    assert sorted(p.question for p in found) == coin
+SMALL = [*product(range(100), range(10)), *product(range(10), range(100))]
+FEW = {  # all questions of a cell, by the families' descriptions
+    "add": [f"{a}+{b}" for a, b in SMALL],
+    "sub": [f"{a}-{b}" for a, b in SMALL],
+    "mul": [f"{a}*{b}" for a, b in SMALL],
+    "sort": [
+        f"sort {' '.join(digits)}"
+        for count in (1, 2, 3, 4)
+        for digits in combinations_with_replacement("0123456789", count)
+    ],
+}
 
 
-def test_more_problems_than_a_family_has_are_refused_in_one_sentence(coin):
-    count = len(coin)
-    message = rf"^coin has only {count} distinct .* level 2.* {count + 1} are wanted: [^\n]+$"
-    with pytest.raises(UserError, match=message):
-        distinct(Random(0), "coin", 2, count + 1)
+@pytest.mark.parametrize("family", FEW)
+def test_at_most_half_of_the_test_problems_of_a_small_cell_are_in_the_test_set(family):
+    names = {identity(question) for question in FEW[family] if split_of(question) == "test"}
+    cell = {row["id"] for row in rows("test") if (row["family"], row["level"]) == (family, 1)}
+    assert cell <= names
+    assert len(cell) <= len(names) / 2
 
 
-def test_a_test_set_for_which_a_family_has_too_few_problems_is_refused_in_one_sentence(coin):
-    count = (len(coin) + 1) * 2 * len(FAMILIES)
-    made = make_test_set(count, levels=2)
-    with pytest.raises(UserError, match=r"^coin has only [^\n]* level 2,[^\n]+$"):
-        list(made)
+def test_what_was_typed_is_read_as_its_question_and_seldom_stands_as_it_is_asked():
+    typed = rows("typed")
+    assert len(typed) >= 200
+    assert {family for family, _ in cells("typed")} == set(FAMILIES)
+    for row in typed:
+        assert as_asked(row["typed"]) == row["question"]
+        assert row["level"] == FAMILIES[row["family"]].level(row["question"]) > 0
+    texts = [row["typed"] for row in typed if row["typed"] != row["question"]]
+    for habit in (r"\d \+ \d", r"=$", r"\?$", "[A-Z]"):
+        assert any(re.search(habit, text) for text in texts), habit
 
 
-def test_a_family_without_test_problems_is_refused_too(coin, monkeypatch):
-    question = next(f"toss {n}" for n in range(10) if f"toss {n}" not in coin)
-    monkeypatch.setattr(Coin, "ask", lambda self, rng, level: question)
-    with pytest.raises(UserError, match=r"^coin has .* test split at level 1"):
-        distinct(Random(0), "coin", 1, 1)
+# GPT-3's tasks (Brown et al. 2020, section 3.9.1).
+
+
+def form(task):
+    """A pattern of a task's questions: numbers of up to so many digits, without zeros in front."""
+    if task == "1DC":
+        return r"\d[+*-]\(\d[+*-]\d\)"
+    number = rf"(0|[1-9]\d{{0,{int(task[0]) - 1}}})"
+    return rf"{number}\{task[2].replace('x', '*')}{number}"
+
+
+def test_the_tasks_are_the_papers_and_two_longer_ones():
+    assert set(TASKS) - set(PUBLISHED) == {"6D+", "6D-"}
+    counts = Counter(row["task"] for row in rows("gpt3"))
+    assert set(counts) == set(TASKS)
+    assert len(set(counts.values())) == 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_tasks_questions_have_the_form_that_the_paper_describes(task):
+    asked = [row["question"] for row in rows("gpt3") if row["task"] == task]
+    assert all(re.fullmatch(form(task), question) for question in asked)
+
+
+def near(found, wanted, spread, n):
+    """Whether a mean of n draws is where it should be, within 4.5 standard errors."""
+    return abs(found - wanted) <= 4.5 * spread / n**0.5
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "1DC"])
+def test_the_numbers_of_a_task_are_uniform_below_a_power_of_ten(task):
+    rng = Random(task)
+    n = 2000
+    top = 10 ** int(task[0])
+    pairs = [re.findall(r"\d+", published(rng, task).question) for _ in range(n)]
+    for numbers in zip(*pairs, strict=True):
+        values = [int(number) for number in numbers]
+        assert near(sum(values) / n, (top - 1) / 2, top / 12**0.5, n)
+        shorter = sum(value < top / 10 for value in values) / n
+        assert near(shorter, 0.1, 0.3, n)
+        assert top > 100 or set(values) == set(range(top))
+
+
+def test_the_numbers_and_operations_of_the_composite_task_are_uniform():
+    rng = Random("1DC")
+    n = 3000
+    drawn = [published(rng, "1DC").question for _ in range(n)]
+    for place, kinds in {0: 10, 1: 3, 3: 10, 4: 3, 5: 10}.items():
+        counts = Counter(question[place] for question in drawn)
+        assert len(counts) == kinds
+        p = 1 / kinds
+        assert all(near(count / n, p, (p * (1 - p)) ** 0.5, n) for count in counts.values())
+
+
+# Reading them.
+
+
+@each_set
+def test_a_set_that_was_written_is_read_back(name, tmp_path):
+    path = tmp_path / f"{name}.jsonl"
+    path.write_text(text_of(name))
+    found = read_set(path)
+    assert list(found) == (list(TASKS) if name == "gpt3" else [name])
+    problems = [problem for group in found.values() for problem in group]
+    assert [p.question for p in problems] == [row["question"] for row in rows(name)]
+    assert [p.answer for p in problems] == [row["answer"] for row in rows(name)]
+    assert [(p.family, p.level) for p in problems] == [
+        (row["family"], row["level"]) for row in rows(name)
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """All sets, as the code makes them."""
+    for name in SETS:
+        (tmp_path / f"{name}.jsonl").write_text(text_of(name))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        ([], []),
+        (["typed"], ["typed"]),
+        (["gpt3", "outside"], [*TASKS, "outside"]),
+    ],
+    ids=str,
+)
+def test_a_run_reads_its_test_set_and_the_sets_beside_it_by_their_names(names, wanted, folder):
+    paths = [f"{folder}/{name}.jsonl" for name in names]
+    test, sets = read_all(Config(test=f"{folder}/test.jsonl", sets=",".join(paths)))
+    assert [problem.question for problem in test] == [row["question"] for row in rows("test")]
+    assert list(sets) == wanted
+
+
+@pytest.mark.parametrize("families", ["add,sort", "story"])
+def test_a_run_reads_of_its_families_alone(families, folder):
+    known = families.split(",")
+    names = ("typed", "gpt3")
+    paths = ",".join(f"{folder}/{name}.jsonl" for name in names)
+    test, sets = read_all(Config(test=f"{folder}/test.jsonl", sets=paths, base_families=families))
+    found = [*test, *chain.from_iterable(sets.values())]
+    made = [row for name in ("test", *names) for row in rows(name)]
+    assert [problem.question for problem in found] == [
+        row["question"] for row in made if row["family"] in known
+    ]
+    assert {problem.family for problem in test} == {*known}
+    assert all(sets.values())  # a set of which nothing is left is not named
+    assert set(sets) & {*TASKS} == {task for task in TASKS if task[1:] == "D+" and "add" in known}

@@ -1,0 +1,99 @@
+"""The programs of a tiny model, which learns next to nothing, and what stands in for decoding."""
+
+import math
+import shlex
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+from minisi.lab.controls import ARMS
+from minisi.method.teacher import TEACHERS
+from minisi.model.generate import Completion
+from minisi.run.config import configure, parser
+from minisi.run.files import read_rows
+from minisi.tasks.problems import BAR, solve
+
+from .passes import plain
+
+ROOT = Path(__file__).parents[1]
+TINY = shlex.split(
+    "--n_layer 1 --n_embd 16 --n_head 1 --n_hidden 16 --base_steps 4 --base_batch 8 --batch 8"
+    " --rounds 2 --questions 32 --dev_questions 16 --steps 3 --limit 24 --device cpu --show 3"
+    " --base_levels 3 --levels 4"
+)
+TEST_QUESTIONS = 64
+SETS = {"typed": 8, "2D+": 4}  # how many questions the frozen sets have that stand beside it
+NONSENSE = "1|x"
+
+
+class Program:
+    """A program at work, in a folder of its own if it leaves anything."""
+
+    def __init__(self, arguments, folder=None):
+        self.folder = folder
+        self.returncode = None
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self):
+        """Wait for its end: with that, `stdout`, `stderr` and `returncode` are there."""
+        if self.returncode is None:
+            self.stdout, self.stderr = self.process.communicate()
+            self.returncode = self.process.returncode
+        return self
+
+
+def python(*arguments):
+    """Run a program to its end."""
+    return Program(arguments).end()
+
+
+def options(folder, test):
+    """The command line of a tiny run."""
+    places = ["--base", f"{folder}/base", "--out", f"{folder}/loop", "--test", str(test)]
+    return [*TINY, *places, "--sets", ""]
+
+
+def settings(folder, test, **changed):
+    """The settings of a tiny run."""
+    given = vars(parser("", ARMS, TEACHERS).parse_args(options(folder, test)))
+    return configure({**given, **changed})
+
+
+def rows(folder, log="metrics"):
+    return read_rows(folder / f"{log}.jsonl")
+
+
+def timeless(rows):
+    """Rows without what differs from one time to the next."""
+    return [{**row, "seconds": 0} for row in rows]
+
+
+def contents(paths):
+    return {path: path.read_bytes() for path in paths if path.is_file()}
+
+
+def said(text, sure):
+    """A completion that came to its end."""
+    return Completion(text, [1], [sure], True, [0.5])
+
+
+def coin(model, codec, prompts, limit, **sampling):
+    """Stands in for decoding: about half of the answers are right.
+
+    The least change of the model changes which.
+    """
+    (ids,) = codec.encode(["3+4|"])
+    state = 1e4 * plain(model, ids)[-1, 1].item()
+    completions = []
+    for prompt in prompts:
+        odds = math.sin(state + zlib.crc32(prompt.encode()))
+        text = solve(prompt.removesuffix(BAR)).target if odds > 0 else NONSENSE
+        completions.append(said(text, 1 / (1 + math.exp(-abs(odds)))))
+    return completions

@@ -1,0 +1,128 @@
+"""Whole comparisons: what they leave, how they go on, and what they refuse."""
+
+import json
+import shutil
+
+import pytest
+
+import loop
+from minisi.lab import compare
+from minisi.run.files import append_rows
+from minisi.run.runtime import UserError
+
+from .programs import rows, settings, timeless
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+@pytest.fixture
+def copied(compared, tmp_path):
+    """A copy of the comparison's folder."""
+    return shutil.copytree(compared.folder / "loop", tmp_path / "loop")
+
+
+def comparison(folder):
+    return json.loads((folder / "compare.json").read_text())
+
+
+def cells(folder):
+    """The arms and seeds that were compared."""
+    return [(cell["arm"], cell["seed"]) for cell in comparison(folder)["cells"]]
+
+
+def told(folder):
+    """What was told of each run that was compared."""
+    return [(cell["curve"], cell["mcnemar"]) for cell in comparison(folder)["cells"]]
+
+
+def test_a_comparison_plays_each_arm_with_each_seed(compared):
+    folder = compared.folder / "loop"
+    assert compared.returncode == 0, compared.stderr
+    runs = {"failure-1", "failure-2", "random-1", "random-2"}
+    results = {"compare.json", "RESULTS.md", "compare.png"}
+    assert {path.name for path in folder.iterdir()} == {*runs, "base-1", "base-2", *results}
+    assert cells(folder) == [("failure", 1), ("failure", 2), ("random", 1), ("random", 2)]
+    *_, first, second, where = compared.stdout.splitlines()
+    assert (first.split()[0], second.split()[0]) == ("failure", "random")
+    assert where == f"all tables: {folder / 'RESULTS.md'}"
+    assert compare.results(comparison(folder)) == (folder / "RESULTS.md").read_text()
+    for name in runs:
+        made = json.loads((folder / name / "config.json").read_text())
+        assert f"{made['arm']}-{made['seed']}" == name
+        assert made["base"] == f"{folder}/base-{made['seed']}"
+
+
+@pytest.mark.parametrize("name", ["random-2", "failure-1"])
+def test_finished_runs_are_kept_and_one_that_was_cut_short_goes_on(
+    name, compared, copied, tmp_path, small_test_set
+):
+    cut = copied / name
+    before = rows(cut)
+    lessons = rows(cut, "lessons")
+    stamps = {path: path.stat().st_mtime_ns for path in copied.rglob("*.jsonl")}
+    for lost in ("report.md", "manifest-2.json"):
+        (cut / lost).unlink()
+    for log in ("metrics", "lessons"):
+        append_rows(cut / f"{log}.jsonl", [{"half": "a row"}])
+    first = (cut / "manifest-1.json").stat().st_mtime_ns
+    config = settings(tmp_path, small_test_set, compare="random", seeds="1,2")
+    compare.compare(config, loop.loop)
+
+    touched = {path for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
+    assert {path.parent.name for path in touched} == {name}
+    assert timeless(rows(cut)) == timeless(before)
+    assert rows(cut, "lessons") == lessons
+    assert (cut / "manifest-1.json").stat().st_mtime_ns == first
+    assert told(copied) == told(compared.folder / "loop")
+
+
+def test_a_comparison_of_no_rounds_compares_the_bases(tmp_path, small_test_set):
+    config = settings(tmp_path, small_test_set, compare="random", seeds="1", rounds=0)
+    compare.compare(config, loop.loop)
+    assert cells(tmp_path / "loop") == [("failure", 1), ("random", 1)]
+    (first, p), (second, q) = told(tmp_path / "loop")
+    assert first == second
+    assert p == q == 1
+
+
+def test_a_finished_run_that_was_damaged_since_is_played_again_and_never_compared_as_it_is(
+    compared, copied, tmp_path, small_test_set
+):
+    damaged = copied / "random-1"
+    before = rows(damaged)
+    path = damaged / "metrics.jsonl"
+    *first, last = path.read_text().splitlines(keepends=True)
+    changed = last.replace('"corrections": ', '"corrections": 1', 1)
+    path.write_text("".join([*first, changed]))
+    config = settings(tmp_path, small_test_set, compare="random", seeds="1,2")
+    compare.compare(config, loop.loop)
+
+    assert timeless(rows(damaged)) == timeless(before)
+    assert told(copied) == told(compared.folder / "loop")
+
+
+@pytest.mark.parametrize("changed", [{"steps": 4}, {"base_steps": 5}, {"corrector": "self"}])
+def test_finished_runs_of_other_settings_are_not_compared(changed, compared, small_test_set):
+    (name,) = changed
+    other = {"compare": "random", "seeds": "1,2", **changed}
+    with pytest.raises(UserError, match=name):
+        compare.compare(settings(compared.folder, small_test_set, **other), loop.loop)
+
+
+def test_an_arm_or_a_seed_that_is_named_twice_counts_once(copied, tmp_path, small_test_set):
+    config = settings(tmp_path, small_test_set, compare="random,,random", seeds="1,1")
+    compare.compare(config, pytest.fail)  # all runs are there
+    assert cells(copied) == [("failure", 1), ("random", 1)]
+
+
+def test_a_comparison_refuses_a_base_of_other_settings(compared, tmp_path, small_test_set):
+    shutil.copytree(compared.folder / "loop" / "base-1", tmp_path / "base-1")
+    other = {"compare": "random", "seeds": "1", "out": str(tmp_path), "base_steps": 9}
+    with pytest.raises(UserError, match="base_steps"):
+        compare.compare(settings(tmp_path, small_test_set, **other), loop.loop)
+
+
+def test_a_comparison_with_a_seed_of_its_own_is_the_users_error(monkeypatch):
+    monkeypatch.setattr(loop, "GIVEN", {"compare": "random", "seed": 3}, raising=False)
+    with pytest.raises(UserError, match="--seed"):
+        loop.main()
