@@ -37,7 +37,8 @@ def curriculum(config: Config) -> Iterator[list[Problem]]:
     known = chosen(config.base_families)
     more = [family for family in HARDER if family in known]
     for step in range(config.base_steps):
-        families = ["chain"] if step < config.base_chain_steps else [*known, *more]
+        alone = step < config.base_chain_steps and "chain" in known
+        families = ["chain"] if alone else [*known, *more]
         yield balanced(rng, "train", config.base_levels, config.base_batch, families)
 
 

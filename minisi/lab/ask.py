@@ -9,7 +9,7 @@ from ..model.tokenizer import Codec
 from ..run.checkpoint import read_state
 from ..run.config import Config
 from ..run.runtime import UserError, pick_device
-from ..tasks.families import as_asked, vocabulary_words
+from ..tasks.families import as_asked, chosen, vocabulary_words
 from ..tasks.problems import BAR, check, solve
 from .evaluate import Row
 
@@ -48,6 +48,7 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
     model = GPT(config, len(codec.vocabulary)).to(pick_device(device)[0])
     model.load_state_dict(state.tensors["model"])
     problems = [solve(row["question"]) for row in asked]
+    families = chosen(config.base_families)
     levels = config.levels if "corrections" in state.facts else config.base_levels
     completions = generate(model, codec, [p.prompt for p in problems], config.limit)
     sure = confidence(features(completions), state.facts.get("weights", RAW)).tolist()
@@ -60,7 +61,7 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
             "answer": answer,
             "confidence": share,
             "sure": share >= threshold,
-            "inside": 0 < problem.level <= levels,
+            "inside": problem.family in families and 0 < problem.level <= levels,
             "verdict": check(problem.answer, completion.whole),
         }
     return rows

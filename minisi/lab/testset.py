@@ -134,16 +134,27 @@ def read_set(path: str | Path) -> dict[str, list[Problem]]:
 
 def read_sets(config: Config) -> tuple[list[Problem], dict[str, list[Problem]]]:
     """The test set of a run, and the sets beside it by their names."""
-    test, *more = read_set(config.test).values() or [[]]
-    if more or not test:
-        raise UserError(f"{config.test} is no test set: git checkout {config.test} restores it")
+    families = chosen(config.base_families)
+    tests = read_kept(config.test, families)
+    if len(tests) != 1:
+        raise UserError(
+            f"{config.test} is no test set of {', '.join(families)}: git checkout {config.test}"
+            " restores it"
+        )
+    (test,) = tests.values()
     sets = {}
     for path in filter(None, config.sets.split(",")):
-        sets |= read_set(path)
-    families = chosen(config.base_families)
-    asked = {name: [p for p in sets[name] if p.family in families] for name in sets}
-    asked = {name: problems for name, problems in asked.items() if problems}
-    return [problem for problem in test if problem.family in families], asked
+        sets |= read_kept(path, families)
+    return test, sets
+
+
+def read_kept(path: str, families: list[str]) -> dict[str, list[Problem]]:
+    """What a file has of these families, by task."""
+    found = {
+        task: [problem for problem in problems if problem.family in families]
+        for task, problems in read_set(path).items()
+    }
+    return {task: problems for task, problems in found.items() if problems}
 
 
 def cells(rng: Random, levels: Iterable[int], each: int) -> Iterator[Row]:

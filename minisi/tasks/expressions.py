@@ -11,6 +11,7 @@ from .arithmetic import SIGNS, number, operation
 from .family import Family, Solution, Way, up_to
 
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
+BRACKETED = 0.8  # share of operands with brackets where none are needed
 WIDTHS = (1, 2, 2, 2, 3, 3)  # digits of such numbers, drawn from these
 
 
@@ -27,7 +28,7 @@ def hashed(a: str, symbol: str, b: str) -> Solution:
 class Expr(Family):
     """`((3+4)*2)-5`: each operation is on the last result and one more number.
 
-    Brackets stand where they are needed, and now and then where they are not.
+    Brackets stand where they are needed, and mostly where they are not.
     """
 
     pattern = r"(?=.*[\d)][+*-])[\d+*()-]+"
@@ -38,14 +39,15 @@ class Expr(Family):
     def ask(self, rng: Random, level: int) -> str:
         """An operation more at each even level; at odd ones, so many on numbers of two digits.
 
-        In many questions all numbers are small.
+        In many questions all numbers have one digit, and often their results are small.
         """
         most = 2 + level // 2
         count = up_to(rng, most)
         wide = level % 2 == 1
         small = rng.random() < (0.25 if wide else 0.5)
         digits = 1 if small or (count == most and not wide) else 2
-        limit = 19 if small else self.largest(count, digits)
+        largest = self.largest(count, digits)
+        limit = largest if digits == 2 else rng.choice((19, largest))
         text, value = self.grow(rng, count, digits, limit)
         if value == "0" and rng.random() < 0.5:  # which would come too often
             return self.ask(rng, level)
@@ -83,12 +85,12 @@ class Expr(Family):
         inner = -1  # the tightness of the last operator
         for _ in range(count):
             leaf = self.leaf(rng, digits)
-            behind = rng.random() < 0.5
+            behind = rng.random() < 0.6
             left, right = (value, leaf) if behind else (leaf, value)
             symbol = rng.choice(self.allowed(left, right, limit))
             outer = self.tightness(symbol)
             needed = inner > outer or (inner == outer and not behind)
-            if needed or (inner >= 0 and rng.random() < 0.5):
+            if needed or (inner >= 0 and rng.random() < BRACKETED):
                 text = f"({text})"
             text = symbol.join((text, leaf) if behind else (leaf, text))
             _, value = self.work(left, symbol, right)
@@ -101,16 +103,20 @@ class Expr(Family):
         count = len(steps)
         digits = max(map(len, re.findall(r"\d+", question)))
         largest = max(map(int, re.findall(r"\d+", ",".join(lines))))
-        if largest > self.largest(count, digits) or not self.is_chain(steps):
+        if largest > self.largest(count, digits) or not self.is_chain(question):
             return 0
         return max(1, 2 * (count - 2) + digits - 1)
 
-    def is_chain(self, steps: list[str]) -> bool:
-        """Whether each operation is on the result of the one before."""
-        operands = re.compile(f"({self.atom})(?:{'|'.join(self.symbols)})({self.atom})")
-        values = [step.split("=")[-1] for step in steps]
-        later = [operands.match(step).groups() for step in steps[1:]]
-        return all(value in pair for value, pair in zip(values, later, strict=False))
+    def is_chain(self, question: str) -> bool:
+        """Whether each operation but the first is on a result."""
+        first = []
+
+        def rule(a: str, symbol: str, b: str) -> Solution:
+            first.append("#" not in a + b)
+            return hashed(a, symbol, b)
+
+        self.reduce(question, rule)
+        return sum(first) == 1
 
     def solve(self, question: str) -> Solution:
         """`4+3=7,7*2=14,14-5:1>0,4-5-0=19,1-0-1=00=9`."""
@@ -218,5 +224,5 @@ class Logic(Expr):
     def level(self, question: str) -> int:
         """By the count of operations."""
         steps, lines = self.reduce(question, self.work)
-        known = len(lines[-1]) <= max(WIDTHS) and self.is_chain(steps)
+        known = len(lines[-1]) <= max(WIDTHS) and self.is_chain(question)
         return len(steps) if known else 0

@@ -153,8 +153,8 @@ SHARES = {
     },
     ("sub",): {below_zero: 0.4, equal: 0.01, same_start: 0.015},
     ("expr",): {
-        one_operation: 0.06,
-        no_brackets: 0.03,
+        one_operation: 0.05,
+        no_brackets: 0.008,
         negative: 0.08,
         below_zero: 0.2,
         zero: 0.03,
