@@ -94,6 +94,8 @@ def operation(a, symbol, b, plain, columns, value):
     result = int(calculated(text))
     assert value == str(result)
     assert bool(plain) == ("-" in a + b)
+    sizes = [number.strip("-") for number in (a, b)]
+    assert sorted(re.findall(r"\d+", plain or text)) == sorted(sizes)
     assert abs(int(calculated(plain or text))) == abs(result)
     assert (columns is not None) == (max(len(a.strip("-")), len(b.strip("-"))) > 1)
     if columns:
