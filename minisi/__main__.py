@@ -4,6 +4,8 @@ python -m minisi bench              how fast this machine trains and decodes
 python -m minisi testset NAME       the rows of data/NAME.jsonl: test, typed, gpt3 or outside
 """
 
+import re
+import sys
 from argparse import RawDescriptionHelpFormatter
 
 from minisi.lab.testset import SETS
@@ -36,7 +38,8 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
             choices=DEVICES,
             help="where to compute (default %(default)s)",
         )
-    GIVEN = PARSER.parse_args()
+    # A question may begin with a minus; a space before it tells it from an option.
+    GIVEN = PARSER.parse_args([re.sub(r"^(?=-+[\d(])", " ", text) for text in sys.argv[1:]])
 
 import json
 from pathlib import Path
@@ -51,10 +54,13 @@ def main() -> None:
     """Do what was asked for."""
     if GIVEN.command == "ask":
         texts = [GIVEN.question]
-        if GIVEN.file:
-            texts = Path(GIVEN.file).read_text().splitlines()
-        rows = ask(GIVEN.run, texts, GIVEN.device)
-        print("\n".join(map(json.dumps if GIVEN.file else shown, rows)))
+        shape = shown
+        if GIVEN.file is not None:
+            content = Path(GIVEN.file).read_text("utf-8-sig", "replace")
+            texts = content.removesuffix("\n").split("\n") if content else []
+            shape = json.dumps
+        for row in ask(GIVEN.run, texts, GIVEN.device):
+            print(shape(row))
     elif GIVEN.command == "bench":
         bench(GIVEN.device)
     else:

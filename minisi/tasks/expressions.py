@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 from ..run.runtime import UserError
-from .arithmetic import SIGNS, number, operation
+from .arithmetic import COLUMNS, SIGNS, number, operation
 from .family import Family, Solution, Way, up_to
 
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
@@ -57,7 +57,9 @@ class Expr(Family):
 
     def largest(self, count: int, digits: int) -> int:
         """The largest result of so many operations on such numbers."""
-        return 999 if count < 3 and digits == 1 else 99
+        if count > 2:
+            return 99
+        return 999 if digits == 1 else 199
 
     def leaf(self, rng: Random, digits: int) -> str:
         """A number, often of one digit, and now and then below zero."""
@@ -103,7 +105,10 @@ class Expr(Family):
         count = len(steps)
         digits = max(map(len, re.findall(r"\d+", question)))
         largest = max(map(int, re.findall(r"\d+", ",".join(lines))))
-        if largest > self.largest(count, digits) or not self.is_chain(question):
+        needless = self.bare(question) != question or (count > 1 and lines[-2][0] == "(")
+        zeros = re.search(r"(?<!\d)0\d", question)
+        known = digits < 3 and largest <= self.largest(count, digits)
+        if needless or zeros or not known or not self.is_chain(question):
             return 0
         return max(1, 2 * (count - 2) + digits - 1)
 
@@ -152,8 +157,8 @@ class Expr(Family):
 
         `rule` makes a step and its value of left, symbol and right.
         """
-        if re.search(r"[\d)]\(|\)\d|(?<![\d)])-\(", text):
-            raise UserError(f"{text!r} lacks an operator or a number beside a bracket")
+        if re.search(r"[\d)]\(|\)\d|(?<![\d)])-[(-]", text):
+            raise UserError(f"{text!r} lacks an operator or a number beside a bracket or a minus")
         steps = []
         lines = [self.bare(text)]
         while not re.fullmatch(self.atom, lines[-1]):
@@ -164,7 +169,13 @@ class Expr(Family):
         return steps, lines
 
     def canonical(self, question: str) -> str:
-        """The order of operands doesn't matter, but to a difference."""
+        """The order of operands doesn't matter, but to a difference.
+
+        One operation on plain numbers is a problem of another family, whatever its brackets.
+        """
+        single = re.fullmatch(r"\(*(\d+([+*-])\d+)\)*", self.bare(question))
+        if single:
+            return COLUMNS[single[2]].canonical(single[1])
         return self.reduce(question, hashed)[1][-1]
 
     def alone(self, operation: str) -> str:

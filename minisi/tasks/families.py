@@ -16,7 +16,7 @@ LONGEST = 500  # characters of a question
 def matching(question: str) -> str:
     """The family whose pattern the question matches; empty where none does."""
     for name, family in FAMILIES.items():
-        if len(question) < LONGEST and re.fullmatch(family.pattern, question):
+        if len(question) < LONGEST and re.fullmatch(family.pattern, question, re.ASCII):
             return name
     return ""
 
@@ -26,8 +26,8 @@ def family_of(question: str) -> str:
     family = matching(question)
     if not family:
         raise UserError(
-            f"no family can solve {question!r}: the README shows a question of each, such as"
-            " '347+586'"
+            f"no family can solve {question[:LONGEST]!r}: the README shows a question of each,"
+            " such as '347+586'"
         )
     return family
 
@@ -39,6 +39,8 @@ def as_asked(text: str) -> str:
     does.  What is no question of any family comes back as it was typed.
     """
     plain = re.sub(r" (?=[,:?])", "", " ".join(text.lower().split()))
+    plain = plain.replace("\N{MINUS SIGN}", "-").replace("\N{MULTIPLICATION SIGN}", "x")
+    plain = re.sub(r"(?<=\d) ?x ?(?=\d)", "*", plain)
     bare = plain.rstrip(" =?")
     tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
     return next(filter(matching, (plain, bare, f"{bare}?", tight)), text)
@@ -46,7 +48,7 @@ def as_asked(text: str) -> str:
 
 def chosen(names: str) -> list[str]:
     """The families that are named, with commas between; all where none is."""
-    named = names.split(",") if names else list(FAMILIES)
+    named = list(dict.fromkeys(names.split(","))) if names else list(FAMILIES)
     unknown = [name for name in named if name not in FAMILIES]
     if unknown:
         raise UserError(f"no family is called {unknown[0]!r}: take of {', '.join(FAMILIES)}")

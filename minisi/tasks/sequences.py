@@ -62,17 +62,19 @@ class Chain(Family):
     words = "from"
 
     def ask(self, rng: Random, level: int) -> str:
-        """Up to level + 1 hops, and one more fact beyond or beside the path, which leads astray."""
+        """Up to level + 1 hops, and mostly a fact beyond or beside them that leads astray."""
         hops = up_to(rng, min(level + 1, 23))  # more than that, and the alphabet is used up
         path = rng.sample(string.ascii_lowercase, hops + 3)
         facts = [f"{a}>{b}" for a, b in pairwise(path)]
-        del facts[hops + rng.randrange(2)]  # cut at the last hop or beyond it
+        beyond, beside = facts[hops:]
+        facts[hops:] = rng.choice(([beyond], [beside], [beyond], [beside], []))
         rng.shuffle(facts)
         return f"{','.join(facts)} from {path[0]} {hops}"
 
     def level(self, question: str) -> int:
-        """By the count of hops."""
-        return max(1, int(question.split(" ")[-1]) - 1)
+        """By the count of hops; there is at most one fact more."""
+        hops = int(question.split(" ")[-1])
+        return max(1, hops - 1) if question.count(">") in (hops, hops + 1) else 0
 
     def solve(self, question: str) -> Solution:
         """The facts in the order of the path: `a>c,c>f,f>b`."""
