@@ -29,6 +29,10 @@ CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, leve
         ("347+586", "347+586"),
         (" 347 + 586 = ", "347+586"),
         ("7 * 8?", "7*8"),
+        ("7 x 8", "7*8"),
+        ("7\u00d78", "7*8"),  # with the signs of a text processor
+        ("3 \u2212 5", "3-5"),
+        (" -3+5", "-3+5"),
         ("( 3 + 4 ) * 2 =?", "(3+4)*2"),
         ("SORT 5  2 8", "sort 5 2 8"),
         ("sort 5 2 8 ?", "sort 5 2 8"),
@@ -159,15 +163,33 @@ def test_where_there_is_no_model_the_remedy_is_said(tmp_path):
         ask(str(tmp_path), ["3+4"], "cpu")
 
 
-def test_a_file_of_questions_becomes_a_json_row_each(folder, tmp_path):
-    (tmp_path / "questions.txt").write_text("3 + 4 =\nwhat?\n")
+def typed_in(folder, *arguments):
+    """What the program does with them."""
     command = [sys.executable, "-m", "minisi", "ask", "--run", folder, "--device", "cpu"]
-    command += ["--file", f"{tmp_path}/questions.txt"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_file_of_questions_becomes_a_json_row_each(folder, tmp_path):
+    path = tmp_path / "questions.txt"
+    path.write_text("\ufeff3 + 4 =\nwhat?\n\u0663+\u0664\n")  # the last in other digits
+    done = typed_in(folder, "--file", str(path))
     assert done.returncode == 0, done.stderr
-    first, second = map(json.loads, done.stdout.splitlines())
-    assert first["question"] == "3+4"
-    assert second["question"] == "what?"
+    rows = list(map(json.loads, done.stdout.splitlines()))
+    assert [row["question"] for row in rows] == ["3+4", "what?", "\u0663+\u0664"]
+    assert ["error" in row for row in rows] == [False, True, True]
+
+
+def test_an_empty_file_has_no_rows(folder, tmp_path):
+    (tmp_path / "questions.txt").touch()
+    done = typed_in(folder, "--file", f"{tmp_path}/questions.txt")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("question", ["-3+5", "-(3)+5", "--3"])
+def test_a_question_may_begin_with_a_minus(question, folder):
+    done = typed_in(folder, question)
+    assert "usage" not in done.stderr
+    assert ("answer" in done.stdout) == (question == "-3+5")
 
 
 @pytest.mark.parametrize("given", [[], ["3+4", "--file", "x"]])

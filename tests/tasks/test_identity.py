@@ -172,6 +172,9 @@ def test_problems_of_one_identity_have_one_answer(family):
         ("(1*2)+3", "3+2*1"),
         ("(9-2)-1", "9-2-1"),
         ("(3+4)", "(4+3)"),
+        ("(68+5)", "5+68"),  # which are of two families
+        ("(58-74)", "58-74"),
+        ("((7*12))", "12*7"),
         ("-5+3", "3+-5"),
         ("1 or 2 and 3", "(3 and 2) or 1"),
         ("1 xor 2 or 3", "3 or (2 xor 1)"),
