@@ -108,8 +108,8 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
             frozen = chain(test, *sets.values())
             leaks = audit(run, chain.from_iterable(curriculum(made)), frozen)
             progress.begin("frozen sets")
-            sets = examiner.look(run, run.journal.rows[-1]["weights"])
-            report.finish(run, facts, sets, leaks, time.monotonic() - begun)
+            found = examiner.look(run, run.journal.rows[-1]["weights"])
+            report.finish(run, facts, found, leaks, time.monotonic() - begun)
     return journal.rows
 
 

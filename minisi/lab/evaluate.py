@@ -18,7 +18,7 @@ from ..model.generate import Completion
 from ..run.files import read_rows
 from ..run.journal import Row
 from ..run.runtime import UserError
-from ..tasks.problems import Problem, check, identity, split_of
+from ..tasks.problems import Problem, check, identity, split_with
 from .statistics import auroc, ece, mcnemar, reliability, risk_coverage, wilson
 
 TOLD = ("arm", "corrector", "seed", "batch")  # settings that stand in each row
@@ -224,12 +224,12 @@ def audit(run: Run, taught: Iterable[Problem], frozen: Iterable[Problem]) -> str
     questions += [row["question"] for row in read_rows(run.memory.path)]
     for lesson in read_rows(run.folder / "lessons.jsonl"):
         questions += lesson["questions"]
-    names = {identity(problem.question, problem.family) for problem in frozen}
-    leaks = [
-        question
-        for question in questions
-        if split_of(question) != "train" or identity(question) in names
-    ]
+    kept = {identity(problem.question, problem.family) for problem in frozen}
+    leaks = []
+    for question in questions:
+        name = identity(question)
+        if split_with(name) != "train" or name in kept:
+            leaks.append(question)
     if leaks:
         raise UserError(
             f"{len(leaks)} of {len(questions)} questions are not of the train split, such as"

@@ -18,7 +18,7 @@ from string import ascii_lowercase
 from ..run.config import Config
 from ..run.runtime import Row, UserError
 from ..tasks.families import FAMILIES, as_asked, chosen
-from ..tasks.problems import PATIENCE, Problem, draw, identity, solve, split_of
+from ..tasks.problems import PATIENCE, Problem, draw, identity, solve, split_with
 
 # What a person types.  s: 1 to 9; n: to 12; t: to 90; h: to 999; d: 0 to 7; c: letters.
 TYPED = """
@@ -86,7 +86,7 @@ def distinct(
             break
         problem = ask()
         name = identity(problem.question, problem.family)
-        if name not in taken and split_of(problem.question, problem.family) == "test":
+        if name not in taken and split_with(name) == "test":
             found.setdefault(name, problem)
     if len(found) < least:
         raise UserError(
@@ -114,7 +114,7 @@ def read_set(path: str | Path) -> dict[str, list[Problem]]:
             known = {**told, **row(problem)} == told and 0 < lowest <= problem.level
             if not known or typed != problem.question:
                 raise ValueError(f"not what it was made as: {problem.question}")
-            if split_of(problem.question, problem.family) != "test":
+            if split_with(told["id"]) != "test":
                 raise ValueError(f"not of the test split: {problem.question}")
             found.setdefault(told.get("task", Path(path).stem), []).append(problem)
     except (

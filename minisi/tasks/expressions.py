@@ -114,14 +114,8 @@ class Expr(Family):
 
     def is_chain(self, question: str) -> bool:
         """Whether each operation but the first is on a result."""
-        first = []
-
-        def rule(a: str, symbol: str, b: str) -> Solution:
-            first.append("#" not in a + b)
-            return hashed(a, symbol, b)
-
-        self.reduce(question, rule)
-        return sum(first) == 1
+        _, lines = self.reduce(question, hashed)
+        return {line.count("#") for line in lines[1:]} == {1}  # results at a time
 
     def solve(self, question: str) -> Solution:
         """`4+3=7,7*2=14,14-5:1>0,4-5-0=19,1-0-1=00=9`."""

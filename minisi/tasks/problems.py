@@ -79,7 +79,12 @@ def identity(question: str, family: str = "") -> str:
 
 def split_of(question: str, family: str = "") -> str:
     """`train` (60 % of all problems), `dev` or `test` (20 %): the problem's own, of no seed."""
-    return SPLITS[int(identity(question, family), 16) % len(SPLITS)]
+    return split_with(identity(question, family))
+
+
+def split_with(name: str) -> str:
+    """The split of the problem with this identity."""
+    return SPLITS[int(name, 16) % len(SPLITS)]
 
 
 def draw(rng: Random, split: str, family: str, level: int) -> Problem:
