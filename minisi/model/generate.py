@@ -134,7 +134,7 @@ def generate(
     codec: Codec,
     prompts: list[str],
     limit: int,
-    batch: int = 128,
+    batch: int = 256,
     temperature: float = 0.0,
     generator: Generator | None = None,
 ) -> list[Completion]:

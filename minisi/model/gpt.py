@@ -27,6 +27,12 @@ def norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=1e-5)
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """softmax(q k' / sqrt(D) + mask) v of each head, all (B, H, T, D); a mask of -inf hides."""
+    scores = q * q.size(-1) ** -0.5 @ k.mT
+    return scores.add_(mask).softmax(-1) @ v
+
+
 class Texts:
     """Causal attention within each of several texts, which lie one behind the other.
 
@@ -41,6 +47,9 @@ class Texts:
             positions.append(taken.nonzero()[:, 1])
             places = taken.flatten().nonzero().squeeze(1).to(device)
             self.groups.append((sum(group), taken.shape, places))
+        longest = max(lengths)
+        hidden = torch.full((longest, longest), -torch.inf, device=device)
+        self.mask = hidden.triu(1)  # (T, T) hides what comes later
         self.positions = torch.cat(positions).to(device)  # (N,) of each token in its text
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -50,7 +59,8 @@ class Texts:
         parts = zip(q.split(sizes), k.split(sizes), v.split(sizes), self.groups, strict=True)
         for *qkv, (_, shape, places) in parts:
             laid = [self.lay(x, shape, places) for x in qkv]
-            y = F.scaled_dot_product_attention(*laid, is_causal=True)  # (B, H, T, D)
+            T = shape[1]
+            y = attention(*laid, self.mask[:T, :T])  # (B, H, T, D)
             found.append(y.transpose(1, 2).flatten(0, 1)[places])
         return torch.cat(found)
 

@@ -57,12 +57,27 @@ def pick_device(asked: str) -> tuple[str, str]:
 
     # Small gradients reach numbers below 1e-38, which take a processor a hundred times as long.
     torch.set_flush_denormal(True)
+    multiply_fast()
     if asked != "cpu" and torch.cuda.is_available():
         return "cuda", torch.cuda.get_device_name()
     if asked == "cuda":
         raise UserError("--device cuda was asked for but torch sees no GPU: use --device cpu")
     threads = f"{torch.get_num_threads()} threads"
     return "cpu", threads if asked == "cpu" else f"{threads}, torch sees no GPU"
+
+
+def multiply_fast() -> None:
+    """Take oneDNN's products of matrices, on some processors twice as fast as torch's choice.
+
+    Torch takes them where it may round to bfloat16.  Where the processor would, it may not.
+    """
+    import torch
+
+    settings = torch.backends.mkldnn.matmul
+    settings.fp32_precision = "bf16"
+    precise = torch.full((64, 64), 1 + 2**-12)
+    if (precise @ torch.eye(64) != precise).any():
+        settings.fp32_precision = "ieee"
 
 
 def environment(device: str, why: str) -> Row:

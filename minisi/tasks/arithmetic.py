@@ -265,8 +265,10 @@ def operation(a: str, symbol: str, b: str) -> Solution:
     if min(x, y) < 0 and symbol != "*":
         if symbol == "-":
             y = -y
-        symbol = "-" if min(x, y) < 0 <= max(x, y) else "+"
-        x, y = max(x, y), min(x, y)
+        symbol = "+"
+        if min(x, y) < 0 <= max(x, y):
+            symbol = "-"
+            x, y = max(x, y), min(x, y)
     plain = f"{abs(x)}{symbol}{abs(y)}"
     worked.append(plain)
     if max(abs(x), abs(y)) > 9:

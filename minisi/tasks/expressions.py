@@ -5,6 +5,7 @@ import operator
 import re
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
 from ..run.runtime import UserError
 from .arithmetic import COLUMNS, SIGNS, number, operation
@@ -23,6 +24,22 @@ def hashed(a: str, symbol: str, b: str) -> Solution:
     pair = (a, b) if symbol == "-" else sorted((a, b))
     digest = hashlib.blake2b(symbol.join(pair).encode(), digest_size=8).hexdigest()
     return "", f"#{digest}"
+
+
+class Operation(NamedTuple):
+    """The next operation of an expression."""
+
+    left: str
+    symbol: str
+    right: str
+    lead: str  # what its step begins with
+    start: int  # where it stands
+    end: int
+
+    @property
+    def text(self) -> str:
+        """The operation alone."""
+        return f"{self.left}{self.symbol}{self.right}"
 
 
 class Expr(Family):
@@ -122,23 +139,39 @@ class Expr(Family):
         steps, lines = self.reduce(question, self.work)
         return ",".join(steps) or lines[-1], lines[-1]
 
-    def first(self, text: str) -> re.Match:
+    def first(self, text: str, at: int = -1) -> Operation:
         """The operation that comes first: the tightest of the first innermost bracket.
 
-        Its groups are left, symbol and right.  UserError where there is none.
+        A step begins with the last result, which stands at `at`: 2*14 is written as `14*2`, and
+        2-14 as `14:2-14`.  UserError where there is no operation.
         """
         inner = re.search(r"\(([^()]*)\)", text)
         span = inner.span(1) if inner else (0, len(text))
         for symbol in self.symbols:
             found = re.compile(f"({self.atom})({symbol})({self.atom})").search(text, *span)
             if found:
-                return found
-        raise UserError(f"{text!r} is not a complete expression: check its brackets and operators")
+                break
+        else:
+            raise UserError(
+                f"{text!r} is not a complete expression: check its brackets and operators"
+            )
+        left, symbol, right = found.groups()
+        lead = ""
+        if found.start(3) == at:
+            if symbol == "-":
+                lead = f"{right}:"
+            else:
+                left, right = right, left
+        return Operation(left, symbol, right, lead, *found.span())
 
-    def put(self, value: str, text: str, found: re.Match) -> str:
-        """The text with the value of an operation in its place, and no bracket around one value."""
-        start, end = found.span()
-        return self.bare(f"{text[:start]}{value}{text[end:]}")
+    def put(self, value: str, text: str, found: Operation) -> tuple[str, int]:
+        """The text with a value in place of an operation and of brackets around it, and where."""
+        before = text[: found.start]
+        behind = text[found.end :]
+        while before.endswith("(") and behind.startswith(")"):
+            before = before[:-1]
+            behind = behind[1:]
+        return f"{before}{value}{behind}", len(before)
 
     def bare(self, text: str) -> str:
         """The text without brackets around single values."""
@@ -154,12 +187,15 @@ class Expr(Family):
         if re.search(r"[\d)]\(|\)\d|(?<![\d)])-[(-]", text):
             raise UserError(f"{text!r} lacks an operator or a number beside a bracket or a minus")
         steps = []
-        lines = [self.bare(text)]
-        while not re.fullmatch(self.atom, lines[-1]):
-            found = self.first(lines[-1])
-            step, value = rule(*found.groups())
-            steps.append(step)
-            lines.append(self.put(value, lines[-1], found))
+        line = self.bare(text)
+        lines = [line]
+        at = -1  # where the last result stands
+        while not re.fullmatch(self.atom, line):
+            found = self.first(line, at)
+            step, value = rule(found.left, found.symbol, found.right)
+            steps.append(found.lead + step)
+            line, at = self.put(value, line, found)
+            lines.append(line)
         return steps, lines
 
     def canonical(self, question: str) -> str:
@@ -183,16 +219,19 @@ class Expr(Family):
         if count < 2:
             return (yield from self.whole(question))
         done = []
+        at = -1  # where the last result stands
         alone = rng.randrange(1, count)
         for _ in range(alone):
-            found = self.first(text)
-            step, value = yield self.alone(found[0])
+            found = self.first(text, at)
+            step, value = yield self.alone(found.text)
             if not re.fullmatch(self.atom, value):
                 raise ValueError("what was said is no number")
-            text = self.put(value, text, found)
-            done.append(step)
-        more, answer = yield text if count - alone > 1 else self.alone(text)
-        return f"{','.join([*done, more])}|{answer}"
+            done.append(found.lead + step)
+            text, at = self.put(value, text, found)
+        found = self.first(text, at)
+        rest = f"{text[: found.start]}{found.text}{text[found.end :]}"
+        more, answer = yield rest if count - alone > 1 else self.alone(found.text)
+        return f"{','.join([*done, found.lead + more])}|{answer}"
 
 
 class Logic(Expr):

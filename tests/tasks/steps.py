@@ -79,11 +79,12 @@ def in_columns(question, steps):
     return READERS[symbol](int(a), int(b), steps.split(","))
 
 
-# Operations: `9+8=17`, `4+-9:4-9=-5`, `17*5:7*5=35+0=35,1*5=05+3=08=85`, `52 and 37=12`.
+# Operations: `9+8=17`, `4+-9:4-9=-5`, `17*5:7*5=35+0=35,1*5=05+3=08=85`, `52 and 37=12`; and
+# `5:3-5=-2` where 5 is the last result.
 
 COLUMN = r"(?:\d[<=>]\d|\d[+-]\d[+-]\d=\d\d|\d\*\d=\d\d\+\d=\d\d(?:\+\d=\d\d)?)"
 OPERATION = (
-    r"(-?\d+)([+*-])(-?\d+)(?::(\d+[+*-]\d+))?"
+    r"(?:(-?\d+):)?(-?\d+)([+*-])(-?\d+)(?::(\d+[+*-]\d+))?"
     rf"(?::({COLUMN}(?:,{COLUMN})*))?=(-?\d+)(?=,|$)"
 )
 
@@ -106,14 +107,28 @@ def operation(a, symbol, b, plain, columns, value):
 def on_numbers(steps):
     found = list(re.finditer(OPERATION, steps))
     assert ",".join(match[0] for match in found) == steps
-    return [operation(*match.groups()) for match in found]
+    last = None
+    for lead, a, symbol, b, *_, value in map(re.Match.groups, found):
+        if lead:
+            assert symbol == "-"
+        leads(last, lead or a, b)
+        last = value
+    return [operation(*match.groups()[1:]) for match in found]
+
+
+def leads(last, first, b):
+    """What a step is about begins with the last result, if it is about that."""
+    assert first == last or b != last
 
 
 def on_bits(steps):
     found = []
+    last = None
     for step in steps.split(","):
         a, symbol, b, value = re.fullmatch(r"(\d+)( [a-z]+ )(\d+)=(\d+)", step).groups()
         assert len(a) == len(b)
+        leads(last, a, b)
+        last = value
         assert value == by_bits(f"{a}{symbol}{b}")
         found.append((symbol, *(int(number, 8) for number in (a, b, value))))
     return found
