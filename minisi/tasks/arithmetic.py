@@ -101,7 +101,7 @@ class Columns(Family):
 
 def written(steps: str) -> list[str]:
     """The columns among the steps."""
-    return [step for step in steps.split(",") if len(step) > len("0<3")]
+    return [step for step in steps.split(",") if len(step) > len("03<")]
 
 
 class Add(Columns):
@@ -125,7 +125,7 @@ class Add(Columns):
 class Sub(Columns):
     """`32-6`: differences, with the borrow where `add` has the carry.
 
-    First the digits are compared from the left, until they differ: `6-32` begins with `0<3`.  Then
+    First the digits are compared from the left, until they differ: `6-32` begins with `03<`.  Then
     the smaller number is taken from the larger: `2-6-0=16,3-0-1=02`.
     """
 
@@ -146,19 +146,19 @@ class Sub(Columns):
         return f"{a}-{b}"
 
     def solve(self, question: str) -> Solution:
-        """`3>0,2-6-0=16,...`: borrow 1 and write 6."""
+        """`30>,2-6-0=16,...`: borrow 1 and write 6."""
         a, b = question.split("-")
         width = max(len(a), len(b))
         compared = []
         for x, y in zip(a.zfill(width), b.zfill(width), strict=True):
-            compared.append(f"{x}{'<' if x < y else '=>'[x > y]}{y}")
+            compared.append(f"{x}{y}{'<' if x < y else '=>'[x > y]}")
             if x != y:
                 break
         return self.after(compared, self.columns(*sorted((a, b), key=int, reverse=True)))
 
     def after(self, compared: list[str], difference: Solution) -> Solution:
         """What the comparison makes of the difference of the larger and the smaller number."""
-        sign = compared[-1][1]
+        sign = compared[-1][-1]
         if sign == "=":
             return ",".join(compared), "0"
         steps, digits = difference
@@ -175,11 +175,11 @@ class Sub(Columns):
         for half in (slice(-k), slice(-k, None)):
             steps, _ = yield f"1{a.zfill(width)[half]}-1{b.zfill(width)[half]}"
             compared += [step for step in steps.split(",")[1:] if step not in written(steps)]
-            if compared[-1][1] != "=":
+            if compared[-1][-1] != "=":
                 break
-        top, bottom = (b, a) if compared[-1][1] == "<" else (a, b)
+        top, bottom = (b, a) if compared[-1][-1] == "<" else (a, b)
         difference = ""
-        if compared[-1][1] != "=":
+        if compared[-1][-1] != "=":
             difference = yield from self.halves(top, bottom, rng)
         steps, _, digits = difference.partition("|")
         return "|".join(self.after(compared, (steps, digits)))
@@ -256,7 +256,7 @@ def operation(a: str, symbol: str, b: str) -> Solution:
     """One operation of an expression or a story: the step, and its value.
 
     Of two digits it is a fact, `9-6=3`.  Others are worked out in columns, and signs are put right
-    first: `17*5:7*5=35+0=35,1*5=05+3=08=85`, `-4+9:9-4=5`, `6+-32:6-32:0<3,...=-26`.
+    first: `17*5:7*5=35+0=35,1*5=05+3=08=85`, `-4+9:9-4=5`, `6+-32:6-32:03<,...=-26`.
     """
     x = int(a)
     y = int(b)

@@ -135,7 +135,7 @@ class Expr(Family):
         return {line.count("#") for line in lines[1:]} == {1}  # results at a time
 
     def solve(self, question: str) -> Solution:
-        """`4+3=7,7*2=14,14-5:1>0,4-5-0=19,1-0-1=00=9`."""
+        """`4+3=7,7*2=14,14-5:10>,4-5-0=19,1-0-1=00=9`."""
         steps, lines = self.reduce(question, self.work)
         return ",".join(steps) or lines[-1], lines[-1]
 

@@ -67,6 +67,21 @@ def test_a_missing_gpu_is_the_users_error_only_if_asked_for(monkeypatch):
         pick_device("cuda")
 
 
+def test_products_are_as_precise_as_numbers(monkeypatch):
+    settings = torch.backends.mkldnn.matmul
+    pick_device("cpu")
+    a, b = torch.rand(2, 96, 96).unbind()
+    precise = a.double() @ b.double()
+    torch.testing.assert_close(a @ b, precise.float(), rtol=1e-5, atol=1e-5)
+
+    one = torch.eye(64)
+    monkeypatch.setattr(torch, "eye", lambda n: one * (1 - 2**-9))
+    pick_device("cpu")  # on a processor that rounds
+    assert settings.fp32_precision == "ieee"
+    monkeypatch.undo()
+    pick_device("cpu")
+
+
 def test_the_machine_is_used_and_described(device):
     found, why = pick_device("auto")
     assert found == device

@@ -7,7 +7,7 @@ from minisi.tasks.stories import GAINS
 
 from .world import by_bits, calculated, parsed, walk
 
-# Columns: `7+6+0=13` of a sum, `0<3,2-6-0=16` of a difference, `7*8=56+0=56+8=64` of a product.
+# Columns: `7+6+0=13` of a sum, `03<,2-6-0=16` of a difference, `7*8=56+0=56+8=64` of a product.
 
 
 def added(a, b, columns, symbol="+"):
@@ -31,14 +31,14 @@ def compared(a, b, steps):
     width = len(str(max(a, b)))
     pairs = zip(str(a).zfill(width), str(b).zfill(width), strict=True)
     for step, (x, y) in zip(steps, pairs, strict=False):
-        assert step == f"{x}{'<' if x < y else '>' if x > y else '='}{y}"
+        assert step == f"{x}{y}{'<' if x < y else '>' if x > y else '='}"
     assert all("=" in step for step in steps[:-1])
     assert "=" not in steps[-1] or len(steps) == width
-    return steps[-1][1]
+    return steps[-1][-1]
 
 
 def subtracted(a, b, steps):
-    comparisons = [step for step in steps if len(step) == len("0<3")]
+    comparisons = [step for step in steps if len(step) == len("03<")]
     columns = steps[len(comparisons) :]
     sign = compared(a, b, comparisons)
     if sign == "=":
@@ -82,7 +82,7 @@ def in_columns(question, steps):
 # Operations: `9+8=17`, `4+-9:4-9=-5`, `17*5:7*5=35+0=35,1*5=05+3=08=85`, `52 and 37=12`; and
 # `5:3-5=-2` where 5 is the last result.
 
-COLUMN = r"(?:\d[<=>]\d|\d[+-]\d[+-]\d=\d\d|\d\*\d=\d\d\+\d=\d\d(?:\+\d=\d\d)?)"
+COLUMN = r"(?:\d\d[<=>]|\d[+-]\d[+-]\d=\d\d|\d\*\d=\d\d\+\d=\d\d(?:\+\d=\d\d)?)"
 OPERATION = (
     r"(?:(-?\d+):)?(-?\d+)([+*-])(-?\d+)(?::(\d+[+*-]\d+))?"
     rf"(?::({COLUMN}(?:,{COLUMN})*))?=(-?\d+)(?=,|$)"
