@@ -23,7 +23,7 @@ from minisi.run.runtime import UserError, cli, dice, pick_device
 from minisi.tasks.families import chosen, vocabulary_words
 from minisi.tasks.problems import Problem, balanced
 
-HARDER = ("expr", "expr", "logic", "story")  # families that are taught more
+HARDER = ("expr", "expr", "expr", "logic")  # families that are taught more
 SAVE_EVERY = 20.0  # seconds of pretraining that a kill can cost
 
 

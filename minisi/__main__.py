@@ -1,6 +1,7 @@
 """python -m minisi ask "347+586"      one question, answered and checked
 python -m minisi ask --file FILE    many questions, a JSON row for each
 python -m minisi bench              how fast this machine trains and decodes
+python -m minisi bench --peers      how fast GPT-2, PEFT and transformers are beside it
 python -m minisi testset NAME       the rows of data/NAME.jsonl: test, typed, gpt3 or outside
 """
 
@@ -26,12 +27,17 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     ASKED = ASK.add_mutually_exclusive_group(required=True)
     ASKED.add_argument("question", nargs="?", help="such as '347+586'")
     ASKED.add_argument("--file", help="with a question a line: a JSON row is printed for each")
-    ASK.add_argument(
-        "--run",
-        default=Config.out,
-        help="folder with a model, of a run or a base (default %(default)s)",
+    BENCH.add_argument(
+        "--peers",
+        action="store_true",
+        help="measure GPT-2, PEFT and generate of transformers beside it instead",
     )
     for command in (ASK, BENCH):
+        command.add_argument(
+            "--run",
+            default=Config.out,
+            help="folder with a model, of a run or a base (default %(default)s)",
+        )
         command.add_argument(
             "--device",
             default="auto",
@@ -46,6 +52,7 @@ from pathlib import Path
 
 from minisi.lab.ask import ask, shown
 from minisi.lab.bench import bench
+from minisi.lab.peers import peers
 from minisi.lab.testset import make_set
 from minisi.run.runtime import cli
 
@@ -62,7 +69,10 @@ def main() -> None:
         for row in ask(GIVEN.run, texts, GIVEN.device):
             print(shape(row))
     elif GIVEN.command == "bench":
-        bench(GIVEN.device)
+        if GIVEN.peers:
+            peers(GIVEN.device, GIVEN.run)
+        else:
+            bench(GIVEN.device)
     else:
         print("\n".join(make_set(GIVEN.name)))
 

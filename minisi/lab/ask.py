@@ -29,15 +29,11 @@ def read(text: str) -> Row:
         return {"question": text, "error": str(error)}
 
 
-def ask(run: str, texts: list[str], device: str) -> list[Row]:
-    """A row for each question: as it was read, answered, how surely, and whether that is right.
+def load(run: str, device: str) -> tuple[GPT, Config, Codec, Row]:
+    """(model, settings, codec, what else was saved) of a run or a base.
 
-    A question that can't be read gets a row with the error.  UserError where `run` has no model.
+    UserError where the folder has no model.
     """
-    rows = [read(text) for text in texts]
-    asked = [row for row in rows if "error" not in row]
-    if not asked:
-        return rows
     codec = Codec(vocabulary_words())
     state = read_state(Path(run), codec.checksum)
     if state is None:
@@ -47,12 +43,25 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
     config = Config(**state.facts["config"])
     model = GPT(config, len(codec.vocabulary)).to(pick_device(device)[0])
     model.load_state_dict(state.tensors["model"])
+    return model, config, codec, state.facts
+
+
+def ask(run: str, texts: list[str], device: str) -> list[Row]:
+    """A row for each question: as it was read, answered, how surely, and whether that is right.
+
+    A question that can't be read gets a row with the error.  UserError where `run` has no model.
+    """
+    rows = [read(text) for text in texts]
+    asked = [row for row in rows if "error" not in row]
+    if not asked:
+        return rows
+    model, config, codec, facts = load(run, device)
     problems = [solve(row["question"]) for row in asked]
     families = chosen(config.base_families)
-    levels = config.levels if "corrections" in state.facts else config.base_levels
+    levels = config.levels if "corrections" in facts else config.base_levels
     completions = generate(model, codec, [p.prompt for p in problems], config.limit)
-    sure = confidence(features(completions), state.facts.get("weights", RAW)).tolist()
-    threshold = state.facts.get("threshold", HALF)
+    sure = confidence(features(completions), facts.get("weights", RAW)).tolist()
+    threshold = facts.get("threshold", HALF)
 
     for row, problem, completion, share in zip(asked, problems, completions, sure, strict=True):
         steps, _, answer = completion.text.partition(BAR)

@@ -39,15 +39,26 @@ def share(right: list[bool]) -> float:
     return sum(right) / max(1, len(right))
 
 
-def sit(run: Run, attempts: list[Attempt], higher: list[Attempt]) -> Exam:
-    """Have dev questions answered and marked."""
-    everything = [replace(attempt) for attempt in [*attempts, *higher]]
-    run.student.answer(everything)
-    right = [run.teacher.says(attempt) for attempt in everything]
-    inside = len(attempts)
+def answered(run: Run, attempts: list[Attempt]) -> list[Attempt]:
+    """The same questions, as the model answers them now."""
+    again = [replace(attempt) for attempt in attempts]
+    run.student.answer(again)
+    return again
+
+
+def marked(run: Run, attempts: list[Attempt]) -> list[bool]:
+    """Which answers are right, for the teacher."""
+    return [run.teacher.says(attempt) for attempt in attempts]
+
+
+def fitted(run: Run, attempts: list[Attempt], higher: list[Attempt]) -> Exam:
+    """Answers, with a detector for them."""
+    everything = [*attempts, *higher]
+    right = marked(run, everything)
     completions = [attempt.completion for attempt in everything]
+    inside = len(attempts)
     detector = fit(completions, right, inside, run.config.threshold, run.teacher.caution)
-    return Exam(everything[:inside], right[:inside], everything[inside:], detector)
+    return Exam(attempts, right[:inside], higher, detector)
 
 
 def examine(run: Run) -> Exam:
@@ -56,7 +67,8 @@ def examine(run: Run) -> Exam:
     rng = run.dice("dev")
     taught = balanced(rng, "dev", config.levels, config.dev_questions, run.families)
     higher = beyond(rng, "dev", config.levels, config.dev_questions // 2, run.families)
-    return sit(run, markable(run, "dev", taught), markable(run, "beyond", higher))
+    asked = [markable(run, "dev", taught), markable(run, "beyond", higher)]
+    return fitted(run, *(answered(run, attempts) for attempts in asked))
 
 
 def markable(run: Run, kind: str, problems: list[Problem]) -> list[Attempt]:
@@ -70,15 +82,15 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
 
     Nothing is kept unless that is at least what it was before.
     """
-    exams = {}  # from the strongest on, so that the first of equals is the strongest
+    tried = {}  # from the strongest on, so that the first of equals is the strongest
     for scale in SCALES if learned.steps else ():
         learned.set_strength(scale)
-        exams[scale] = sit(run, exam.attempts, exam.higher)
-    exams[0.0] = exam
-    best = max(exams, key=lambda scale: exams[scale].accuracy)
+        tried[scale] = answered(run, exam.attempts)
+    tried[0.0] = exam.attempts
+    best = max(tried, key=lambda scale: share(marked(run, tried[scale])))
     learned.set_strength(best)
-    if best > 0:
-        lora.merge(run.model)
-    else:
+    if best == 0:
         lora.remove(run.model)
-    return Gated(best, exams[best])
+        return Gated(best, exam)
+    lora.merge(run.model)
+    return Gated(best, fitted(run, tried[best], answered(run, exam.higher)))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..run.runtime import chunks
-from .gpt import GPT, Texts
+from .gpt import GPT, Texts, even
 from .tokenizer import EOS, Codec, Ids
 
 ROOM = 32  # tokens by which a cache grows
@@ -52,17 +52,19 @@ class Cache:
     def __init__(self, model: GPT, prompts: Ids, limit: int) -> None:
         device = model.head.weight.device
         lengths = [len(prompt) for prompt in prompts]
-        self.texts = Texts(lengths, device, len(lengths))
+        self.texts = Texts(lengths, device)
         self.ends = torch.tensor(lengths, device=device)  # (B,) where the next tokens stand
         self.length = max(lengths)  # places that are taken
+        rows = torch.arange(len(lengths), device=device).repeat_interleave(self.ends)
+        self.places = rows * self.length + self.texts.positions  # (N,) of the prompts in B T
         visible = torch.arange(self.length, device=device) < self.ends[:, None]
         self.visible = F.pad(visible, (0, limit), value=True)[:, None, None]  # (B, 1, 1, room)
         self.kept = [None] * len(model.blocks)  # (2, B, H, room, D) of each layer
 
     def read(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention within the prompts (N, H, D)."""
-        ((_, shape, places),) = self.texts.groups
-        laid = [self.texts.lay(x, shape, places) for x in (k, v)]
+        shape = torch.Size((len(self.ends), self.length))
+        laid = [self.texts.lay(x, shape, self.places) for x in (k, v)]
         self.kept[layer] = F.pad(torch.stack(laid), (0, 0, 0, ROOM))
         return self.texts(layer, q, k, v)
 
@@ -119,8 +121,9 @@ def decode(
         left = int(going.sum())
         if left == 0 or t + 1 == limit:
             break
-        if left < SHRINK * len(rows):
-            keep = going.nonzero().squeeze(1)
+        fewer = even(left)
+        if fewer < SHRINK * len(rows):
+            keep = going.sort(descending=True, stable=True).indices[:fewer]
             rows, token, going = (x[keep] for x in (rows, token, going))
             cache.keep(keep)
         logits = model(token, cache.ends, cache)

@@ -8,6 +8,7 @@ T time (the longest text), C width, H heads, D = C / H head width, F hidden widt
 
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,8 @@ from ..run.config import Config
 from ..run.runtime import chunks, torch_dice
 
 THETA = 10_000.0  # of the rotary positions
-ROWS = 8  # texts of like length that are attended to together
+ROWS = 11  # texts of like length that are attended to together
+EVEN = 16  # what counts of rows and places are filled up to a multiple of
 linear = partial(nn.Linear, bias=False)
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer; q, k, v (N, H, D) -> (N, H, D)
 
@@ -25,6 +27,11 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer; q, k, v (N, H
 def norm(x: Tensor) -> Tensor:
     """LayerNorm without parameters."""
     return F.layer_norm(x, x.shape[-1:], eps=1e-5)
+
+
+def even(count: int) -> int:
+    """A count with what fills it up: few sizes come back often, and a new one costs time."""
+    return EVEN * ceil(count / EVEN)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
@@ -43,11 +50,12 @@ class Texts:
         self.groups = []  # of each: how many tokens, (B, T), and where in B T they are laid
         positions = []
         for group in chunks(lengths, rows):
-            taken = torch.arange(max(group)) < torch.tensor(group)[:, None]  # (B, T)
+            T = even(max(group))
+            taken = torch.arange(T) < torch.tensor(group)[:, None]  # (B, T)
             positions.append(taken.nonzero()[:, 1])
             places = taken.flatten().nonzero().squeeze(1).to(device)
             self.groups.append((sum(group), taken.shape, places))
-        longest = max(lengths)
+        longest = even(max(lengths))
         hidden = torch.full((longest, longest), -torch.inf, device=device)
         self.mask = hidden.triu(1)  # (T, T) hides what comes later
         self.positions = torch.cat(positions).to(device)  # (N,) of each token in its text

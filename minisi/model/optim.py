@@ -26,6 +26,8 @@ def orthogonalise(G: Tensor, steps: int) -> Tensor:
 class Muon(Optimizer):
     """Nesterov momentum, orthogonalised, in fp32, matrices of one shape as one stack.
 
+    A matrix three times as tall as wide is taken for queries, keys and values, each by itself.
+
     The factor 0.2 sqrt(max(m, n)) makes a step as large as one of AdamW (Liu et al. 2025,
     section 2.2), so that one rate serves both.
     """
@@ -49,9 +51,10 @@ class Muon(Optimizer):
                 momentum = state.setdefault("momentum", torch.zeros_like(grads))
                 momentum.lerp_(grads, 1 - group["momentum"])
                 nesterov = grads.lerp_(momentum, group["momentum"])
-                update = orthogonalise(nesterov, group["ns_steps"])
-                size = group["lr"] * 0.2 * max(m, n) ** 0.5
-                torch._foreach_add_(params, update.unbind(), alpha=-size)
+                tall = n if m == 3 * n else m
+                update = orthogonalise(nesterov.view(-1, tall, n), group["ns_steps"])
+                size = group["lr"] * 0.2 * max(tall, n) ** 0.5
+                torch._foreach_add_(params, update.view_as(grads).unbind(), alpha=-size)
 
 
 def adamw(params: Iterable[Tensor], lr: float) -> Optimizer:

@@ -55,7 +55,7 @@ class Config:
 
     base_families: str = option("", "families of questions, such as add,sort; all if it is empty")
     base_levels: int = option(3, "levels that the base meets: 1 to this", 1)
-    base_steps: int = option(3400, "optimiser steps", 1)
+    base_steps: int = option(3000, "optimiser steps", 1)
     base_chain_steps: int = option(150, "of these steps, the first that see `chain` alone")
     base_question_steps: int = option(
         300, "of these steps, the last that also learn what questions look like"
@@ -72,11 +72,11 @@ class Config:
         "who corrects: the tutor program; the model itself, told right or wrong (self);"
         " or itself, told nothing (vote)",
     )
-    rounds: int = option(5, "rounds of the loop")
+    rounds: int = option(6, "rounds of the loop")
     levels: int = option(4, "levels that are asked: 1 to this", 1)
     questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
-        512, "fresh dev questions a round, for the threshold and again for the gate", 1
+        768, "fresh dev questions a round, for the threshold and again for the gate", 1
     )
     threshold: float = option(
         -1.0,
@@ -94,7 +94,7 @@ class Config:
     limit: int = option(256, "longest completion, in tokens", 1)
 
     passes: float = option(
-        18.0,
+        36.0,
         "examples that are trained on in a round, replayed ones included,"
         " for each correction of that round",
     )
@@ -151,6 +151,7 @@ PRESETS: dict[str, Row] = {
         "base_question_steps": 40,
         "base_lr": 6e-3,
         "rounds": 2,
+        "dev_questions": 512,
         "questions": 640,
         "limit": 64,
         "steps": 150,

@@ -13,7 +13,8 @@ from .family import Family, Solution, Way, up_to
 
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
 BRACKETED = 0.8  # share of operands with brackets where none are needed
-WIDTHS = (1, 2, 2, 2, 3, 3)  # digits of such numbers, drawn from these
+WIDTHS = (1, 2, 2, 2, 2, 3)  # digits of such numbers, drawn from these
+OFTEN = (*BITS, " xor ")  # the others hide what is wrong before them: `0 and` is 0 of anything
 
 
 def hashed(a: str, symbol: str, b: str) -> Solution:
@@ -256,7 +257,7 @@ class Logic(Expr):
 
     def allowed(self, a: str, b: str, limit: int) -> list[str]:
         """All."""
-        return list(BITS)
+        return list(OFTEN)
 
     def work(self, a: str, symbol: str, b: str) -> Solution:
         """`52 and 37=12`, digit by digit."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from minisi.lab.peers import olmo
 from minisi.model.gpt import Texts
-from minisi.model.tokenizer import EOS
 
 from ..passes import line, packed, plain, random_texts
 
@@ -156,39 +156,10 @@ def test_attention_and_its_gradients_are_torchs_of_one_text_at_a_time(rows, devi
     same([x.grad for x in ours], [x.grad for x in theirs])
 
 
-def olmo_weights(model):
-    """The weights under the names that OLMo has in transformers."""
-    weights = {
-        "model.embed_tokens.weight": model.embed.weight,
-        "lm_head.weight": model.head.weight,
-    }
-    for i, block in enumerate(model.blocks):
-        q, k, v = block.qkv.weight.chunk(3)
-        gate, up = block.gate_up.weight.chunk(2)
-        attention = {"q": q, "k": k, "v": v, "o": block.attn_out.weight}
-        mlp = {"gate": gate, "up": up, "down": block.mlp_out.weight}
-        for name, weight in attention.items():
-            weights[f"model.layers.{i}.self_attn.{name}_proj.weight"] = weight
-        for name, weight in mlp.items():
-            weights[f"model.layers.{i}.mlp.{name}_proj.weight"] = weight
-    return weights
-
-
-def test_the_weights_make_an_olmo(tiny, codec, device):
-    transformers = pytest.importorskip("transformers")
-    config = transformers.OlmoConfig(
-        vocab_size=len(codec.vocabulary),
-        hidden_size=32,
-        intermediate_size=40,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        pad_token_id=None,
-        eos_token_id=EOS,
-        tie_word_embeddings=False,
-    )
+def test_the_weights_make_an_olmo(tiny):
+    pytest.importorskip("transformers")
     model = tiny()
     texts = random_texts(model, LENGTHS)
-    olmo = transformers.OlmoForCausalLM(config).to(device).eval()
-    olmo.load_state_dict(olmo_weights(model))
-    alone = [olmo(line(model, [ids])[None]).logits[0] for ids in texts]
+    made = olmo(model).eval()
+    alone = [made(line(model, [ids])[None]).logits[0] for ids in texts]
     same(packed(model, texts), alone)

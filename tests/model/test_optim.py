@@ -6,7 +6,7 @@ from torch.nn import Parameter
 
 from minisi.model.optim import Muon, build, orthogonalise, schedule
 
-SHAPES = [(24, 8), (8, 24), (16, 16)]
+SHAPES = [(30, 8), (8, 24), (16, 16)]
 
 
 def normal(*shape, device="cpu", seed=0):
@@ -92,6 +92,18 @@ def test_a_stack_steps_as_one_at_a_time(device):
     for p in alone:
         Muon([p], lr=0.1).step()
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-3)
+
+
+def test_queries_keys_and_values_step_each_by_themselves(device):
+    parts = normal(3, 8, 8, device=device)
+    (fused,) = copies([parts.flatten(0, 1)])
+    fused.grad = fused.detach().clone()
+    Muon([fused], lr=0.1).step()
+    alone = copies(parts)
+    for p in alone:
+        p.grad = p.detach().clone()
+        Muon([p], lr=0.1).step()
+    torch.testing.assert_close(fused, torch.cat(alone), atol=1e-4, rtol=1e-3)
 
 
 def test_without_a_gradient_nothing_moves(device):

@@ -10,7 +10,7 @@ from torch.optim import SGD
 from minisi.model.gpt import Texts
 from minisi.model.optim import build
 from minisi.model.tokenizer import EOS
-from minisi.model.trainer import backward, encode, fit
+from minisi.model.trainer import LINE, backward, encode, fit
 from minisi.run.runtime import chunks, dice
 from minisi.tasks.problems import balanced
 
@@ -101,8 +101,11 @@ def test_texts_of_like_length_are_attended_to_together(examples, tiny, monkeypat
 
     monkeypatch.setattr("minisi.model.trainer.Texts", noted)
     backward(tiny(), examples, 0.0)
+    *met, filler = met
     assert sum(met) == tokens_of(examples)
     assert sorted(met) in (met, met[::-1])
+    assert 0 < filler <= LINE
+    assert (sum(met) + filler) % LINE == 0
 
 
 def test_gradients_add_up(examples, tiny):

@@ -269,7 +269,7 @@ def test_a_run_may_get_more_rounds_other_folders_and_other_sets(run):
 
 def test_a_run_may_be_held_to_more_settings(run):
     wanted = {**SETTINGS, "rounds": 99}
-    with pytest.raises(UserError, match="rounds 5, not 99"):
+    with pytest.raises(UserError, match="rounds 6, not 99"):
         check_run(run[0], read_state(run[0]), wanted, ["rounds"])
 
 

@@ -1,0 +1,208 @@
+"""How fast minisi is beside what people know, all in one run: the same rows, in turn.
+
+The libraries work as they come: rows are filled up to the longest of a batch, and torch chooses
+how matrices are multiplied.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from math import inf
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.optim import AdamW, Optimizer
+
+from ..model import lora
+from ..model.generate import generate
+from ..model.gpt import GPT
+from ..model.optim import adamw, build
+from ..model.tokenizer import EOS, Codec
+from ..model.trainer import Example, encode, fit
+from ..run.config import Config
+from ..run.runtime import UserError, chunks, dice
+from ..tasks.problems import balanced
+from .ask import load
+
+STEPS = 12  # in a measurement
+QUESTIONS = 512
+TIMES = 5  # that each side is measured
+TOGETHER = 128  # questions that `transformers` answers in a batch
+IGNORED = -100  # a label that has no part in the loss
+Work = Callable[[], object]
+Padded = tuple[Tensor, Tensor, Tensor]  # ids, mask and labels (B, T)
+
+
+def gpt2(config: Config, vocabulary: int) -> nn.Module:
+    """A GPT-2 with as many blocks of as many weights."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    sizes = GPT2Config(
+        vocab_size=vocabulary,
+        n_positions=2 * config.limit,
+        n_embd=config.n_embd,
+        n_layer=config.n_layer,
+        n_head=config.n_head,
+        n_inner=config.n_hidden * 3 // 2,  # of two matrices, where SwiGLU has three
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        tie_word_embeddings=False,
+    )
+    return GPT2LMHeadModel(sizes)
+
+
+def olmo(model: GPT) -> nn.Module:
+    """The same model as an OLMo of `transformers`, which has the same logits."""
+    from transformers import OlmoConfig, OlmoForCausalLM
+
+    sizes = OlmoConfig(
+        vocab_size=model.embed.num_embeddings,
+        hidden_size=model.embed.embedding_dim,
+        intermediate_size=model.blocks[0].mlp_out.in_features,
+        num_hidden_layers=len(model.blocks),
+        num_attention_heads=model.n_head,
+        pad_token_id=None,
+        eos_token_id=EOS,
+        tie_word_embeddings=False,
+    )
+    made = OlmoForCausalLM(sizes).to(model.head.weight.device)
+    made.load_state_dict(olmo_weights(model))
+    return made
+
+
+def olmo_weights(model: GPT) -> dict[str, Tensor]:
+    """The weights under the names that OLMo has there."""
+    weights = {
+        "model.embed_tokens.weight": model.embed.weight,
+        "lm_head.weight": model.head.weight,
+    }
+    for i, block in enumerate(model.blocks):
+        q, k, v = block.qkv.weight.chunk(3)
+        gate, up = block.gate_up.weight.chunk(2)
+        attention = {"q": q, "k": k, "v": v, "o": block.attn_out.weight}
+        mlp = {"gate": gate, "up": up, "down": block.mlp_out.weight}
+        for name, weight in attention.items():
+            weights[f"model.layers.{i}.self_attn.{name}_proj.weight"] = weight
+        for name, weight in mlp.items():
+            weights[f"model.layers.{i}.mlp.{name}_proj.weight"] = weight
+    return weights
+
+
+def padded(examples: list[Example], device: str) -> Padded:
+    """A batch as most programs train it."""
+    rows = [torch.tensor(prompt + target) for prompt, target in examples]
+    labels = [torch.tensor([IGNORED] * len(prompt) + target) for prompt, target in examples]
+    fill = partial(pad_sequence, batch_first=True)
+    masks = fill([torch.ones_like(row) for row in rows])
+    batch = (fill(rows, padding_value=EOS), masks, fill(labels, padding_value=IGNORED))
+    return tuple(part.to(device) for part in batch)
+
+
+def their_steps(model: nn.Module, optimizer: Optimizer, batches: list[Padded]) -> None:
+    """A step a batch."""
+    for ids, mask, labels in batches:
+        model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def our_steps(model: nn.Module, optimizers: list[Optimizer], batches: list[list[Example]]) -> None:
+    """A step a batch."""
+    same = [1.0] * len(batches)
+    for _ in fit(model, optimizers, batches, same, same):
+        pass
+
+
+def their_answers(model: nn.Module, prompts: list[list[int]], limit: int) -> list[list[int]]:
+    """Greedy completions of prompts in order of length, with probabilities."""
+    said = []
+    for part in chunks(prompts, TOGETHER):
+        rows = [torch.tensor(prompt) for prompt in part]
+        fill = partial(pad_sequence, batch_first=True, padding_side="left")
+        mask = fill([torch.ones_like(row) for row in rows])
+        found = model.generate(
+            fill(rows, padding_value=EOS).to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=limit,
+            do_sample=False,
+            pad_token_id=EOS,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        torch.stack(found.logits).softmax(-1).amax(-1).tolist()
+        said += found.sequences[:, mask.size(1) :].tolist()
+    return said
+
+
+def ratio(ours: Work, theirs: Work, as_it_comes: bool = True) -> float:
+    """How many times as long theirs takes: the shortest of several times each, in turn."""
+    settings = torch.backends.mkldnn.matmul
+    fast = settings.fp32_precision
+    shortest = {ours: inf, theirs: inf}
+    for turn in range(1 + TIMES):  # the first is to warm up
+        for work in shortest:
+            settings.fp32_precision = "ieee" if as_it_comes and work is theirs else fast
+            start = time.perf_counter()
+            work()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:
+                shortest[work] = min(shortest[work], time.perf_counter() - start)
+    settings.fp32_precision = fast
+    return shortest[theirs] / shortest[ours]
+
+
+def peers(device: str, run: str) -> None:
+    """Print four ratios.  UserError where the libraries, or a model in `run`, are missing."""
+    try:
+        import peft
+        import transformers
+    except ImportError:
+        advice = "pip install transformers peft"
+        raise UserError(f"--peers measures two packages that are not here: {advice}") from None
+    transformers.logging.set_verbosity_error()
+    model, config, codec, _ = load(run, device)
+    rng = dice(1, "peers")
+    problems = balanced(rng, "train", config.base_levels, STEPS * config.base_batch)
+    pairs = [(problem.prompt, problem.target) for problem in problems]
+    batches = chunks(encode(codec, pairs), config.base_batch)
+    filled = [padded(batch, device) for batch in batches]
+    answers(model, config, codec)
+
+    like = olmo(model)
+    other = gpt2(config, len(codec.vocabulary)).to(device)
+    theirs = AdamW(other.parameters(), lr=1e-4, fused=True)
+    all_weights = GPT(config, len(codec.vocabulary)).to(device)
+    ours = partial(our_steps, all_weights, build(all_weights, all_weights.blocks, 1e-4), batches)
+    times = ratio(ours, partial(their_steps, other, theirs, filled))
+    print(f"training step: {times:.2f} times GPT2LMHeadModel with AdamW(fused=True)")
+
+    names = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
+    settings = peft.LoraConfig(r=config.r, lora_alpha=config.lora_alpha, target_modules=names)
+    adapted = peft.get_peft_model(like, settings)
+    trained = [weight for weight in adapted.parameters() if weight.requires_grad]
+    theirs = AdamW(trained, lr=1e-4, fused=True)
+    weights = lora.add(model.requires_grad_(False).blocks, config.r, config.lora_alpha)
+    lessons = partial(our_steps, model, [adamw(weights, 1e-4)], batches)
+    times = ratio(lessons, partial(their_steps, adapted, theirs, filled))
+    print(f"LoRA step: {times:.2f} times PEFT's on OlmoForCausalLM, the same weights")
+    times = ratio(lessons, ours, as_it_comes=False)
+    print(f"LoRA step: {times:.2f} times a step of all weights")
+    versions = (f"{module.__name__} {module.__version__}" for module in (transformers, peft, torch))
+    print(", ".join(versions))
+
+
+def answers(model: GPT, config: Config, codec: Codec) -> None:
+    """Print how fast questions are answered, and whether the answers are the same."""
+    problems = balanced(dice(1, "peers"), "train", config.levels, QUESTIONS)
+    prompts = sorted((problem.prompt for problem in problems), key=len)
+    ids = codec.encode(prompts)
+    like = olmo(model).eval()
+    ours = partial(generate, model, codec, prompts, config.limit)
+    theirs = partial(their_answers, like, ids, config.limit)
+    texts = codec.decode(theirs())
+    same = sum(mine.text == text for mine, text in zip(ours(), texts, strict=True))
+    times = ratio(ours, theirs)
+    print(f"answers: {times:.2f} times OlmoForCausalLM.generate; {same} of {len(ids)} the same")
