@@ -10,8 +10,10 @@ numbers.
 from minisi.lab.controls import ARMS
 from minisi.method.teacher import TEACHERS
 from minisi.run.config import Config, configure, parser
+from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help and a refusal come at once
+    loading()
     GIVEN = vars(parser(__doc__, ARMS, TEACHERS).parse_args())
     configure(GIVEN)
 
@@ -32,7 +34,7 @@ from minisi.model.tokenizer import Codec
 from minisi.run.checkpoint import lock, made_with
 from minisi.run.journal import Journal
 from minisi.run.progress import Progress, plan
-from minisi.run.runtime import cli, environment, pick_device
+from minisi.run.runtime import UserError, cli, environment, pick_device
 from minisi.tasks.families import vocabulary_words
 from train import curriculum, get_base
 
@@ -129,6 +131,8 @@ def main() -> None:
     if GIVEN.get("compare"):
         compare.main(GIVEN, loop)
         return
+    if "seeds" in GIVEN:
+        raise UserError("--seeds is of a comparison: give --compare too, or --seed for one run")
     base = configure(GIVEN).base
     loop(configure(GIVEN, made_with(Path(base))))
 

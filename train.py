@@ -1,8 +1,10 @@
 """Pretrain the base, a GPT, on solved problems: python train.py --out runs/base"""
 
 from minisi.run.config import Config, configure, parser
+from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help and a refusal come at once
+    loading()
     CONFIG = configure(vars(parser(__doc__, pretraining=True).parse_args()))
 
 import sys

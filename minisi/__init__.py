@@ -1,0 +1,7 @@
+"""A language model that learns from its own mistakes."""
+
+import os
+
+# OpenMP's threads spin while they wait for each other: on a core that is busy they would wait for
+# the next turn of whoever has it.  Torch reads this when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")

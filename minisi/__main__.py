@@ -11,8 +11,10 @@ from argparse import RawDescriptionHelpFormatter
 
 from minisi.lab.testset import SETS
 from minisi.run.config import DEVICES, Config, Parser
+from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
+    loading()
     PARSER = Parser(
         prog="python -m minisi",
         description=__doc__,
@@ -78,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli(main)
+    cli(main, goes_on=False)

@@ -164,6 +164,7 @@ def peers(device: str, run: str) -> None:
         raise UserError(f"--peers measures two packages that are not here: {advice}") from None
     transformers.logging.set_verbosity_error()
     model, config, codec, _ = load(run, device)
+    device = str(model.head.weight.device)
     rng = dice(1, "peers")
     problems = balanced(rng, "train", config.base_levels, STEPS * config.base_batch)
     pairs = [(problem.prompt, problem.target) for problem in problems]

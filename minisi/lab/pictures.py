@@ -1,6 +1,7 @@
 """The pictures, drawn with matplotlib where it is installed."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,26 +9,44 @@ from typing import Any
 import numpy as np
 
 from ..run.files import write
+from ..run.runtime import warn_once
 from .evaluate import Row
 
 DASHED = {"linestyle": "--", "color": "grey"}
 
 
 def draw(path: Path, plot: Callable[..., None], *content: Any) -> bool:
-    """Write as PNG what `plot(*content, figure)` draws; false where matplotlib is missing."""
+    """Write as PNG what `plot(*content, figure)` draws.
+
+    The user's own style has no part in it.  False, and a warning, where it can't be drawn.
+    """
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib is not loaded with one that it doesn't know
     try:
-        from matplotlib import figure as drawing
+        from matplotlib import style
+
+        with style.context("default"):
+            picture = drawn(plot, *content)
     except ImportError:
         return False
-    figure = drawing.Figure(layout="constrained")
+    except Exception as error:  # a picture never costs a run
+        warn_once(f"{path} was not drawn ({error}): the figures are in the files beside it")
+        return False
+    write(path, picture)
+    return True
+
+
+def drawn(plot: Callable[..., None], *content: Any) -> bytes:
+    """The PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
     plot(*content, figure)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=120)
-    write(path, buffer.getvalue())
-    return True
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
 
 
 def curve(rows: list[Row], figure: Any) -> None:

@@ -16,7 +16,7 @@ from random import Random
 from string import ascii_lowercase
 
 from ..run.config import Config
-from ..run.runtime import Row, UserError
+from ..run.runtime import Row, UserError, belonging
 from ..tasks.families import FAMILIES, as_asked, chosen
 from ..tasks.problems import PATIENCE, Problem, draw, identity, solve, split_with
 
@@ -106,7 +106,7 @@ def read_set(path: str | Path) -> dict[str, list[Problem]]:
     """The problems of a file by task; every row is made anew, so a damaged file is refused."""
     found = {}
     try:
-        for line in Path(path).read_text().splitlines():
+        for line in belonging(path).read_text().splitlines():
             told = json.loads(line)
             problem = Problem(told["family"], told["level"], told["question"])
             typed = as_asked(told.get("typed", problem.question))

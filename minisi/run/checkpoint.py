@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import torch
 
 from .config import BASE_SETTINGS, RUN_SETTINGS
-from .files import sha256, sync, write
-from .runtime import Row, UserError
+from .files import UNABLE, sha256, sync, write
+from .runtime import Row, UserError, warn_once
 
 FORMAT = 2  # of a folder; raised when its meaning changes
 KEPT = 3  # states of a folder: the newest, and two should that be damaged
@@ -203,4 +203,8 @@ def lock(folder: Path) -> Any:
         raise UserError(
             f"another run is at work in {folder}: wait for it, or choose another folder"
         ) from None
+    except OSError as error:
+        if error.errno not in UNABLE:
+            raise
+        warn_once(f"{folder} can't be locked: don't start a second run in it")
     return file

@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from .runtime import Row
+from .runtime import ROOT, Row
 
 DEVICES = ("auto", "cpu", "cuda")
 GROUPS = {  # of settings, by the first of each
@@ -126,6 +126,10 @@ class Config:
             raise ValueError(f"--{f.name} {value} is outside {low} to {end}")
         if not re.fullmatch(r"\d+(,\d+)*", self.seeds):
             raise ValueError(f"--seeds {self.seeds}: write whole numbers with commas, as in 1,2,3")
+        for name in ("base", "out"):
+            folder = getattr(self, name)
+            if not folder.strip() or ROOT.is_relative_to(Path(folder).resolve()):
+                raise ValueError(f"--{name} {folder!r} is no folder for results: name a new one")
         if Path(self.base).resolve() == Path(self.out).resolve():
             raise ValueError(f"--base and --out are both {self.out}: choose two folders")
         if self.n_embd % (2 * self.n_head):

@@ -1,5 +1,6 @@
 """Files that are whole or not there, and logs that grow row by row."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,7 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .runtime import Row, UserError
+from .runtime import Row, UserError, warn_once
+
+# What an operating system, or a network's file system, says of what it can't do.
+UNABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF),
+    *(errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK),
+)
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -17,7 +24,7 @@ def write(path: Path, content: bytes | str) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.write_bytes(as_bytes(content))
         sync(part)
         part.replace(path)
         sync(path.parent)
@@ -25,11 +32,23 @@ def write(path: Path, content: bytes | str) -> None:
         part.unlink(missing_ok=True)
 
 
+def as_bytes(content: bytes | str) -> bytes:
+    """Text in UTF-8; the bytes of a file's name that are no text stay what they were."""
+    return content.encode(errors="surrogateescape") if isinstance(content, str) else content
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or a folder's list of names, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in UNABLE:
+            raise
+        warn_once("files can't be synced here: a power cut could cost what is newest")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -68,4 +87,4 @@ def append_rows(path: Path, rows: Iterable[Row]) -> None:
 
 def sha256(content: bytes | str) -> str:
     """A checksum that no flipped bit survives."""
-    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+    return hashlib.sha256(as_bytes(content)).hexdigest()

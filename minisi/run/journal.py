@@ -6,7 +6,7 @@ from pathlib import Path
 from . import checkpoint
 from .config import Config
 from .files import append_rows, read_rows, sha256
-from .runtime import Row, UserError
+from .runtime import Row, UserError, belonging
 
 
 class Journal:
@@ -21,7 +21,7 @@ class Journal:
         self.facts = {
             "vocabulary": vocabulary,
             "config": asdict(config),
-            "test": sha256(Path(config.test).read_bytes()),
+            "test": sha256(belonging(config.test).read_bytes()),
         }
         self.state = checkpoint.read_state(self.folder, vocabulary)
         checkpoint.check_run(self.folder, self.state, asdict(config))

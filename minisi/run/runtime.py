@@ -3,10 +3,13 @@
 import hashlib
 import os
 import platform
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:  # loading it takes seconds, which --help should not
 
 Row = dict[str, Any]  # values by name: settings, figures, what a line of a log holds
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+ROOT = Path(__file__).parents[2]  # of the project
 
 
 class UserError(Exception):
@@ -107,6 +111,17 @@ def peak_memory() -> int:
     return getrusage(RUSAGE_SELF).ru_maxrss // unit
 
 
+@cache
+def warn_once(text: str) -> None:
+    """Tell the user what is not as it should be, and go on."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def belonging(path: str) -> Path:
+    """A file of the user's, or else of the project, from wherever the program was started."""
+    return Path(path) if Path(path).exists() else ROOT / path
+
+
 def typed() -> str:
     """The command that started this program, as a person would give it again."""
     threads = os.environ.get("OMP_NUM_THREADS")
@@ -121,17 +136,52 @@ def stop(number: int, frame: Any) -> None:
     raise KeyboardInterrupt(128 + number)
 
 
-def cli(main: Callable[[], None]) -> None:
+def early(number: int, frame: Any) -> None:
+    """What a signal does while libraries are loaded, which an exception would leave half loaded."""
+    os.write(2, b"interrupted before anything began\n")
+    os._exit(128 + number)
+
+
+def loading() -> None:
+    """Until `cli` takes over, a signal ends the program at once and in one line."""
+    for number in STOPPING:
+        signal.signal(number, early)
+
+
+def open_streams() -> None:
+    """Have a stdout and a stderr, and what they can't show escaped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed by who started the program
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def cli(main: Callable[[], None], goes_on: bool = True) -> None:
     """Run a program's `main` and exit: 0 finished, 1 failed, 130 interrupted, 143 terminated.
 
-    argparse has exited with 2 before, where the command line made no sense.
+    141 where nobody reads the output any more.  argparse has exited with 2 before, where the
+    command line made no sense.  `goes_on` says whether the same command would go on.
     """
     for number in STOPPING:
         signal.signal(number, stop)
+    open_streams()
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except (MemoryError, RuntimeError) as error:
+        needed = re.search(r"memory.*?(tried to allocate [\d.]+ \w+)", str(error), re.IGNORECASE)
+        if not needed and not isinstance(error, MemoryError):
+            raise
+        what = f": it {needed[1]}" if needed else ""
+        sys.exit(
+            f"error: the memory is too small{what}; smaller --n_embd, --n_hidden, --n_layer or"
+            " --batch need less"
+        )
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         sys.exit(
@@ -141,9 +191,6 @@ def cli(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as signalled:
         code = next(iter(signalled.args), 130)
         ended = "terminated" if code == 143 else "interrupted"
-        print(
-            f"{ended}: what is finished is saved, and the same command goes on from there:"
-            f" {typed()}",
-            file=sys.stderr,
-        )
+        saved = ": what is finished is saved, and the same command goes on from there: "
+        print(f"{ended}{saved}{typed()}" if goes_on else ended, file=sys.stderr)
         sys.exit(code)

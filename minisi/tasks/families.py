@@ -11,6 +11,7 @@ from .stories import Story
 KNOWN = (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)
 FAMILIES = {kind.__name__.lower(): kind() for kind in KNOWN}
 LONGEST = 500  # characters of a question
+NEEDLESS = r"\((\([^()]*\))\)|(?<![\d)])\((-?\d+)\)(?![\d(])"  # `((3+4))` and `(5)`
 
 
 def matching(question: str) -> str:
@@ -35,15 +36,18 @@ def family_of(question: str) -> str:
 def as_asked(text: str) -> str:
     """A question as families write it, from what a person typed.
 
-    Capitals, needless spaces and a `=` or `?` at the end don't matter; a space between two digits
-    does.  What is no question of any family comes back as it was typed.
+    Capitals, needless spaces and brackets, and a `=` or `?` at the end don't matter; a space
+    between two digits does.  What is no question of any family comes back as it was typed.
     """
     plain = re.sub(r" (?=[,:?])", "", " ".join(text.lower().split()))
     plain = plain.replace("\N{MINUS SIGN}", "-").replace("\N{MULTIPLICATION SIGN}", "x")
     plain = re.sub(r"(?<=\d) ?x ?(?=\d)", "*", plain)
     bare = plain.rstrip(" =?")
     tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
-    return next(filter(matching, (plain, bare, f"{bare}?", tight)), text)
+    found = next(filter(matching, (plain, bare, f"{bare}?", tight)), text)
+    while (barer := re.sub(NEEDLESS, lambda match: match[1] or match[2], found)) != found:
+        found = barer
+    return found
 
 
 def chosen(names: str) -> list[str]:

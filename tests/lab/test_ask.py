@@ -185,7 +185,7 @@ def test_an_empty_file_has_no_rows(folder, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("question", ["-3+5", "-(3)+5", "--3"])
+@pytest.mark.parametrize("question", ["-3+5", "-(3+2)+5", "--3"])
 def test_a_question_may_begin_with_a_minus(question, folder):
     done = typed_in(folder, question)
     assert "usage" not in done.stderr
