@@ -36,9 +36,14 @@ class LoRALinear(nn.Module):
         update = self.lora_B @ self.lora_A
         return torch.add(self.linear.weight, update, alpha=self.factor * self.scaling)
 
+    @property
+    def bias(self) -> Tensor | None:
+        """(out,), or none: that of the layer."""
+        return self.linear.bias
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)"""
-        return F.linear(x, self.weight, self.linear.bias)
+        return F.linear(x, self.weight, self.bias)
 
 
 def layers(module: nn.Module) -> dict[str, LoRALinear]:
@@ -51,8 +56,14 @@ def add(
 ) -> list[nn.Parameter]:
     """Put an adapter on every nn.Linear inside `module`.
 
-    Returns the new parameters, the only ones left to train there.
+    Returns the new parameters, the only ones left to train there.  ValueError where two layers
+    share a weight, since what one learns would change the other.
     """
+    owners = {}
+    for name, weight in module.named_parameters(remove_duplicate=False):
+        owner = owners.setdefault(weight, name)
+        if owner != name:
+            raise ValueError(f"{owner} and {name} are one weight: give each its own first")
     module.requires_grad_(False)
     for parent in [m for m in module.modules() if not isinstance(m, LoRALinear)]:
         for name, child in list(parent.named_children()):

@@ -137,3 +137,43 @@ def test_a_second_call_puts_no_adapter_on_an_adapter(subject):
     adapted(module)
     lora.add(module, 4, 8.0, torch.Generator())
     assert list(lora.layers(module)) == linears
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_merging_changes_no_bit_in_any_precision(dtype, device):
+    model = nn.Sequential(nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 4, bias=False))
+    model.to(device, dtype)
+    for weight in lora.add(model, 3, 6.0):
+        nn.init.normal_(weight)
+    lora.scale(model, 0.5)
+    x = torch.randn(5, 12, device=device, dtype=dtype)
+    before = model(x)
+    lora.merge(model)
+    assert torch.equal(model(x), before)
+    assert before.dtype == dtype
+
+
+def test_a_layer_that_is_read_and_not_called_is_adapted_too():
+    torch.manual_seed(0)
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = torch.randn(3, 5, 8)
+    base, _ = attention(x, x, x)
+    _, B = lora.add(attention, 2, 4.0)
+    torch.testing.assert_close(attention(x, x, x)[0], base)
+    nn.init.normal_(B)
+    learned, _ = attention(x, x, x)
+    learned.sum().backward()
+    assert B.grad.abs().sum() > 0
+    assert not torch.allclose(learned, base, atol=1e-3)
+    lora.merge(attention)
+    torch.testing.assert_close(attention(x, x, x)[0], learned)
+
+
+def test_weights_that_are_shared_are_refused():
+    shared = nn.Linear(4, 4)
+    tied = nn.ModuleDict({"embed": nn.Embedding(7, 4), "head": nn.Linear(4, 7, bias=False)})
+    tied["head"].weight = tied["embed"].weight
+    for model in (nn.Sequential(shared, nn.ReLU(), shared), tied):
+        with pytest.raises(ValueError, match="are one weight"):
+            lora.add(model, 2, 2.0)
+        assert not lora.layers(model)
