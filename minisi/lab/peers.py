@@ -1,4 +1,4 @@
-"""How fast minisi is beside what people know, all in one run: the same rows, in turn.
+"""How many times as fast as what people know, all in one run: the same rows, in turn.
 
 The libraries work as they come: rows are filled up to the longest of a batch, and torch chooses
 how matrices are multiplied.
@@ -22,6 +22,7 @@ from ..model.tokenizer import EOS, Codec
 from ..model.trainer import Example, encode, fit
 from ..run.config import Config
 from ..run.runtime import UserError, chunks, dice
+from ..tasks.families import chosen
 from ..tasks.problems import balanced
 from .ask import load
 
@@ -29,18 +30,19 @@ STEPS = 12  # in a measurement
 QUESTIONS = 512
 TIMES = 5  # that each side is measured
 TOGETHER = 128  # questions that `transformers` answers in a batch
+RATE = 1e-4  # the learning rate, which does not matter
 IGNORED = -100  # a label that has no part in the loss
 Work = Callable[[], object]
 Padded = tuple[Tensor, Tensor, Tensor]  # ids, mask and labels (B, T)
 
 
-def gpt2(config: Config, vocabulary: int) -> nn.Module:
-    """A GPT-2 with as many blocks of as many weights."""
+def gpt2(config: Config, model: GPT, longest: int) -> nn.Module:
+    """A GPT-2 with as many blocks of as many weights, for texts of up to so many tokens."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     sizes = GPT2Config(
-        vocab_size=vocabulary,
-        n_positions=2 * config.limit,
+        vocab_size=model.embed.num_embeddings,
+        n_positions=longest,
         n_embd=config.n_embd,
         n_layer=config.n_layer,
         n_head=config.n_head,
@@ -88,6 +90,11 @@ def olmo_weights(model: GPT) -> dict[str, Tensor]:
         for name, weight in mlp.items():
             weights[f"model.layers.{i}.mlp.{name}_proj.weight"] = weight
     return weights
+
+
+def length(example: Example) -> int:
+    """Of prompt and target together."""
+    return sum(map(len, example))
 
 
 def padded(examples: list[Example], device: str) -> Padded:
@@ -155,7 +162,7 @@ def ratio(ours: Work, theirs: Work, as_it_comes: bool = True) -> float:
 
 
 def peers(device: str, run: str) -> None:
-    """Print four ratios.  UserError where the libraries, or a model in `run`, are missing."""
+    """Print how fast others are.  UserError where libraries, or a model in `run`, are missing."""
     try:
         import peft
         import transformers
@@ -164,46 +171,69 @@ def peers(device: str, run: str) -> None:
         raise UserError(f"--peers measures two packages that are not here: {advice}") from None
     transformers.logging.set_verbosity_error()
     model, config, codec, _ = load(run, device)
-    device = str(model.head.weight.device)
-    rng = dice(1, "peers")
-    problems = balanced(rng, "train", config.base_levels, STEPS * config.base_batch)
-    pairs = [(problem.prompt, problem.target) for problem in problems]
-    batches = chunks(encode(codec, pairs), config.base_batch)
-    filled = [padded(batch, device) for batch in batches]
     answers(model, config, codec)
-
-    like = olmo(model)
-    other = gpt2(config, len(codec.vocabulary)).to(device)
-    theirs = AdamW(other.parameters(), lr=1e-4, fused=True)
-    all_weights = GPT(config, len(codec.vocabulary)).to(device)
-    ours = partial(our_steps, all_weights, build(all_weights, all_weights.blocks, 1e-4), batches)
-    times = ratio(ours, partial(their_steps, other, theirs, filled))
-    print(f"training step: {times:.2f} times GPT2LMHeadModel with AdamW(fused=True)")
-
-    names = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
-    settings = peft.LoraConfig(r=config.r, lora_alpha=config.lora_alpha, target_modules=names)
-    adapted = peft.get_peft_model(like, settings)
-    trained = [weight for weight in adapted.parameters() if weight.requires_grad]
-    theirs = AdamW(trained, lr=1e-4, fused=True)
-    weights = lora.add(model.requires_grad_(False).blocks, config.r, config.lora_alpha)
-    lessons = partial(our_steps, model, [adamw(weights, 1e-4)], batches)
-    times = ratio(lessons, partial(their_steps, adapted, theirs, filled))
-    print(f"LoRA step: {times:.2f} times PEFT's on OlmoForCausalLM, the same weights")
-    times = ratio(lessons, ours, as_it_comes=False)
-    print(f"LoRA step: {times:.2f} times a step of all weights")
+    steps(model, config, codec)
     versions = (f"{module.__name__} {module.__version__}" for module in (transformers, peft, torch))
     print(", ".join(versions))
 
 
+def steps(model: GPT, config: Config, codec: Codec) -> None:
+    """Print how fast steps are, of all weights and of adapters."""
+    device = str(model.head.weight.device)
+    families = chosen(config.base_families)
+    count = STEPS * config.base_batch
+    problems = balanced(dice(1, "peers"), "train", config.base_levels, count, families)
+    examples = encode(codec, [(problem.prompt, problem.target) for problem in problems])
+    batches = chunks(examples, config.base_batch)
+
+    def told(name: str, ours: Work, theirs: nn.Module) -> None:
+        trained = [weight for weight in theirs.parameters() if weight.requires_grad]
+        optimizer = AdamW(trained, lr=RATE, fused=True)
+        alike = chunks(sorted(examples, key=length), config.base_batch)
+        for order, some in (("filled up", batches), ("filled up, of like length", alike)):
+            filled = [padded(batch, device) for batch in some]
+            times = ratio(ours, partial(their_steps, theirs, optimizer, filled))
+            print(f"{name}, rows {order}: {times:.2f} times")
+
+    longest = max(map(length, examples))
+    fresh = GPT(config, len(codec.vocabulary)).to(device)
+    full = partial(our_steps, fresh, build(fresh, fresh.blocks, RATE), batches)
+    told("training step, GPT2LMHeadModel", full, gpt2(config, fresh, longest).to(device))
+
+    theirs = adapted_olmo(model, config)
+    weights = lora.add(model.requires_grad_(False).blocks, config.r, config.lora_alpha)
+    adapted = partial(our_steps, model, [adamw(weights, RATE)], batches)
+    told("LoRA step, PEFT on OlmoForCausalLM", adapted, theirs)
+    print(f"LoRA step, a step of all weights: {ratio(adapted, full, as_it_comes=False):.2f} times")
+
+
+def adapted_olmo(model: GPT, config: Config) -> nn.Module:
+    """The same model with PEFT's adapters, of as many weights."""
+    from peft import LoraConfig, get_peft_model
+
+    names = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
+    settings = LoraConfig(
+        r=config.r,
+        lora_alpha=config.lora_alpha,
+        target_modules=names,
+        # One adapter for q, k and v has as many weights as three of half the rank.
+        rank_pattern={name: max(1, config.r // 2) for name in names[:3]},
+    )
+    return get_peft_model(olmo(model), settings)
+
+
 def answers(model: GPT, config: Config, codec: Codec) -> None:
     """Print how fast questions are answered, and whether the answers are the same."""
-    problems = balanced(dice(1, "peers"), "train", config.levels, QUESTIONS)
-    prompts = sorted((problem.prompt for problem in problems), key=len)
-    ids = codec.encode(prompts)
+    families = chosen(config.base_families)
+    problems = balanced(dice(1, "peers"), "train", config.levels, QUESTIONS, families)
+    ids = sorted(codec.encode([problem.prompt for problem in problems]), key=len)
+    prompts = codec.decode(ids)
     like = olmo(model).eval()
     ours = partial(generate, model, codec, prompts, config.limit)
     theirs = partial(their_answers, like, ids, config.limit)
     texts = codec.decode(theirs())
     same = sum(mine.text == text for mine, text in zip(ours(), texts, strict=True))
     times = ratio(ours, theirs)
-    print(f"answers: {times:.2f} times OlmoForCausalLM.generate; {same} of {len(ids)} the same")
+    print(
+        f"answers, OlmoForCausalLM.generate: {times:.2f} times; {same} of {len(ids)} are the same"
+    )

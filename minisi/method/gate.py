@@ -80,10 +80,10 @@ def markable(run: Run, kind: str, problems: list[Problem]) -> list[Attempt]:
 def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
     """Keep what was learned at the strength with the best dev accuracy, the strongest of equals.
 
-    Nothing is kept unless that is at least what it was before.
+    Nothing is kept unless that is at least what it was before, or where there are no questions.
     """
     tried = {}  # from the strongest on, so that the first of equals is the strongest
-    for scale in SCALES if learned.steps else ():
+    for scale in SCALES if learned.steps and exam.attempts else ():
         learned.set_strength(scale)
         tried[scale] = answered(run, exam.attempts)
     tried[0.0] = exam.attempts

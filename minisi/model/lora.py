@@ -1,8 +1,11 @@
 """LoRA by hand (Hu et al. 2021, section 4.1): h = (W + (alpha / r) B A) x, with W frozen.
 
-It works on any nn.Linear of any module.  The sum is made anew for each use: at a rank of half the
+It works on each plain nn.Linear of any module; subclasses, which may compute something else, are
+left alone.  The sum is made anew for each use: at a rank of half the
 width that is cheaper than to send each token through A and B.
 """
+
+from collections import Counter
 
 import torch
 import torch.nn.functional as F
@@ -54,20 +57,19 @@ def layers(module: nn.Module) -> dict[str, LoRALinear]:
 def add(
     module: nn.Module, r: int, lora_alpha: float, generator: Generator | None = None
 ) -> list[nn.Parameter]:
-    """Put an adapter on every nn.Linear inside `module`.
+    """Put an adapter on every plain nn.Linear inside `module`.
 
-    Returns the new parameters, the only ones left to train there.  ValueError where two layers
-    share a weight, since what one learns would change the other.
+    Returns the new parameters, the only ones left to train there.  ValueError where a layer shares
+    its weight, since what it learns would change the other.
     """
-    owners = {}
-    for name, weight in module.named_parameters(remove_duplicate=False):
-        owner = owners.setdefault(weight, name)
-        if owner != name:
-            raise ValueError(f"{owner} and {name} are one weight: give each its own first")
+    uses = Counter(weight for _, weight in module.named_parameters(remove_duplicate=False))
+    for name, child in module.named_modules():
+        if type(child) is nn.Linear and uses[child.weight] > 1:
+            raise ValueError(f"{name} shares its weight: give it one of its own first")
     module.requires_grad_(False)
     for parent in [m for m in module.modules() if not isinstance(m, LoRALinear)]:
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear):
+            if type(child) is nn.Linear:
                 setattr(parent, name, LoRALinear(child, r, lora_alpha, generator))
     return [p for p in module.parameters() if p.requires_grad]
 

@@ -139,6 +139,12 @@ def test_where_nothing_was_learned_nothing_is_asked_or_kept():
     assert gate(stub(nn.Sequential(), student), Learned(), exam) == Gated(0.0, exam)
 
 
+def test_without_dev_questions_nothing_is_kept():
+    exam = Exam([], [], [], Detector(RAW, 0.0))
+    student = Student([], pytest.fail)
+    assert gate(stub(nn.Sequential(), student), Learned(steps=3), exam) == Gated(0.0, exam)
+
+
 def test_a_share_of_nothing_is_0():
     assert share([True, True, False, False, False]) == 2 / 5
     assert share([]) == 0
