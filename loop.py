@@ -20,6 +20,7 @@ if __name__ == "__main__":  # before torch is loaded, so that --help and a refus
 import sys
 import time
 from contextlib import closing
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from minisi.method.attempt import Attempt
 from minisi.method.finetune import finetune
 from minisi.method.gate import Gated, examine, gate
 from minisi.method.run import Run
+from minisi.model.gpt import GPT
 from minisi.model.tokenizer import Codec
 from minisi.run.checkpoint import lock, made_with
 from minisi.run.journal import Journal
@@ -100,7 +102,7 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
             file=sys.stderr,
         )
         with closing(Progress(plan(config, len(journal.rows)))) as progress:
-            base, made = get_base(config, device, codec, progress)
+            base, made = start(journal, device, codec, progress)
             run = Run(config, ARMS[config.arm], base, codec, journal, progress, budget)
             examiner = Examiner(test, journal.answers(), sets)
             facts = environment(device, why)
@@ -113,6 +115,18 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
             found = examiner.look(run, run.journal.rows[-1]["weights"])
             report.finish(run, facts, found, leaks, time.monotonic() - begun)
     return journal.rows
+
+
+def start(journal: Journal, device: str, codec: Codec, progress: Progress) -> tuple[GPT, Config]:
+    """The base, and its settings.  A run that was begun has its own weights, and needs no base."""
+    config = journal.config
+    kept = journal.state and journal.state.facts.get("base")
+    if kept:
+        progress.skip()
+        return GPT(config, len(codec.vocabulary)).to(device), Config(**kept)
+    base, made = get_base(config, device, codec, progress)
+    journal.facts["base"] = asdict(made)
+    return base, made
 
 
 def play_and_save(run: Run, examiner: Examiner) -> None:

@@ -203,6 +203,17 @@ def test_a_finished_run_may_get_more_rounds(finished, play, tmp_path):
     assert json.loads(json.dumps(made)) == rows(folder)
 
 
+def test_a_run_that_was_begun_needs_no_base(finished, play, tmp_path):
+    shutil.copytree(finished.folder / "loop", tmp_path / "loop")
+    nowhere = tmp_path / "gone"
+    assert len(play(base=str(nowhere))) == 3
+    made = play(base=str(nowhere), rounds=3)
+    assert len(made) == 4
+    assert not nowhere.exists()
+    kept = json.loads((tmp_path / "loop/manifest-3.json").read_text().split("\n")[0])["base"]
+    assert kept["base"] == f"{finished.folder}/base"
+
+
 def test_a_run_of_other_settings_is_refused_in_one_sentence(finished, play):
     lr = Config().lr
     wanted = f"^[^\n]*corrector solver, not self; lr {lr}, not 0.5[^\n]*$"

@@ -17,6 +17,7 @@ class Journal:
 
         UserError where that was with other settings, another test set, or is damaged beyond use.
         """
+        self.config = config
         self.folder = Path(config.out)
         self.facts = {
             "vocabulary": vocabulary,
@@ -32,6 +33,8 @@ class Journal:
             )
         checkpoint.cut_logs(self.folder, self.state)
         self.rows = read_rows(self.folder / "metrics.jsonl")
+        if self.state and "base" in self.state.facts:
+            self.facts["base"] = self.state.facts["base"]
 
     def is_finished(self) -> bool:
         """Whether all rounds were played and reported."""
