@@ -17,6 +17,7 @@ from .teacher import Teacher
 Weights = list[float]  # of the scaling: one for each feature
 RAW = [1.0, 0.0, 0.0, 0.0]  # no scaling: the probability of the least certain token
 TINY = 1e-7  # the least probability that is told from zero
+UNREACHED = 1 + 1e-6  # by any confidence
 DECAY = 0.01  # of the weights: it keeps them finite where no answer is wrong
 
 
@@ -66,9 +67,7 @@ def fit_threshold(scores: np.ndarray, right: np.ndarray, beta: float = 1.0) -> f
     f = (1 + beta**2) * wrong / (flagged + beta**2 * wrong[-1])
     f[:-1][ordered[1:] == ordered[:-1]] = 0  # a threshold can't part equal scores
     best = f.argmax()
-    if best + 1 == n:
-        return float(np.nextafter(ordered[best], 2))
-    return float(ordered[best : best + 2].mean())
+    return float(np.append(ordered, UNREACHED)[best : best + 2].mean())
 
 
 class Detector(NamedTuple):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import signal
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,10 @@ class Watch:
         os.unlink = self.unlink
         os.truncate = partial(self.plain, "truncate")
         os.mkdir = partial(self.plain, "mkdir")
+        accessor = getattr(pathlib, "_NormalAccessor", None)
+        if accessor:  # Python 3.10 has taken these functions before
+            for name in ("replace", "unlink", "mkdir"):
+                setattr(accessor, name, staticmethod(getattr(os, name)))
 
     def touch(self, name, path, write_half=None):
         self.count += 1
