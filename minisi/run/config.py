@@ -158,7 +158,7 @@ PRESETS: dict[str, Row] = {
         "dev_questions": 512,
         "questions": 640,
         "limit": 64,
-        "steps": 150,
+        "steps": 220,
         "lr": 3e-3,
         "replay": 0.3,
         "r": 32,
