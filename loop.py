@@ -147,8 +147,9 @@ def main() -> None:
         return
     if "seeds" in GIVEN:
         raise UserError("--seeds is of a comparison: give --compare too, or --seed for one run")
-    base = configure(GIVEN).base
-    loop(configure(GIVEN, made_with(Path(base))))
+    config = configure(GIVEN)
+    made = made_with(Path(config.base)) or made_with(Path(config.out))
+    loop(configure(GIVEN, made))
 
 
 if __name__ == "__main__":

@@ -214,6 +214,18 @@ def test_a_run_that_was_begun_needs_no_base(finished, play, tmp_path):
     assert kept["base"] == f"{finished.folder}/base"
 
 
+def test_the_sizes_of_a_base_that_is_gone_are_those_of_its_run(finished, tmp_path):
+    shutil.copytree(finished.folder / "loop", tmp_path / "loop")
+    given = shlex.split(f"--base {tmp_path}/gone --out {tmp_path}/loop")
+    loop_options = ["batch", "questions", "dev_questions", "steps", "limit", "levels", "rounds"]
+    config = json.loads((tmp_path / "loop/config.json").read_text())
+    for name in loop_options:
+        given += [f"--{name}", str(config[name])]
+    done = python("loop.py", *given, "--test", config["test"], "--sets", "")
+    assert done.returncode == 0, done.stderr
+    assert "is finished" in done.stderr
+
+
 def test_a_run_of_other_settings_is_refused_in_one_sentence(finished, play):
     lr = Config().lr
     wanted = f"^[^\n]*corrector solver, not self; lr {lr}, not 0.5[^\n]*$"

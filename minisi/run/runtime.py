@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -119,7 +120,8 @@ def warn_once(text: str) -> None:
 
 def belonging(path: str) -> Path:
     """A file of the user's, or else of the project, from wherever the program was started."""
-    return Path(path) if Path(path).exists() else ROOT / path
+    shipped = ROOT / path
+    return shipped if shipped.exists() and not Path(path).exists() else Path(path)
 
 
 def typed() -> str:
@@ -192,5 +194,6 @@ def cli(main: Callable[[], None], goes_on: bool = True) -> None:
         code = next(iter(signalled.args), 130)
         ended = "terminated" if code == 143 else "interrupted"
         saved = ": what is finished is saved, and the same command goes on from there: "
-        print(f"{ended}{saved}{typed()}" if goes_on else ended, file=sys.stderr)
+        with suppress(OSError):  # where nobody reads it any more
+            print(f"{ended}{saved}{typed()}" if goes_on else ended, file=sys.stderr)
         sys.exit(code)

@@ -41,13 +41,20 @@ def as_asked(text: str) -> str:
     """
     plain = re.sub(r" (?=[,:?])", "", " ".join(text.lower().split()))
     plain = plain.replace("\N{MINUS SIGN}", "-").replace("\N{MULTIPLICATION SIGN}", "x")
-    plain = re.sub(r"(?<=\d) ?x ?(?=\d)", "*", plain)
+    plain = re.sub(r"(?<=[\d)]) ?x ?(?=[\d(])", "*", plain)
     bare = plain.rstrip(" =?")
     tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
-    found = next(filter(matching, (plain, bare, f"{bare}?", tight)), text)
-    while (barer := re.sub(NEEDLESS, lambda match: match[1] or match[2], found)) != found:
-        found = barer
-    return found
+    read = map(without_needless, (plain, bare, f"{bare}?", tight))
+    return next(filter(matching, read), text)
+
+
+def without_needless(text: str) -> str:
+    """The text without brackets around a number, or around brackets; the same if it is too long."""
+    if len(text) > LONGEST:
+        return text
+    while (barer := re.sub(NEEDLESS, lambda match: match[1] or match[2], text)) != text:
+        text = barer
+    return text
 
 
 def chosen(names: str) -> list[str]:

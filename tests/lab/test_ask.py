@@ -38,6 +38,10 @@ CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, leve
         ("sort 5 2 8 ?", "sort 5 2 8"),
         ("2 AND (3 or 7)", "2 and (3 or 7)"),
         ("A>b,b>c from A 2", "a>b,b>c from a 2"),
+        ("(5)+3", "5+3"),
+        ("((3+4))*2", "(3+4)*2"),
+        ("( (2) ) x (3)", "2*3"),
+        ("2-(-3)", "2--3"),
         ("Tom has 4 nuts, earns 6: how many?", "tom has 4 nuts, earns 6: how many?"),
         ("Tom has 4 nuts, earns 6: how many", "tom has 4 nuts, earns 6: how many?"),
     ],
@@ -47,7 +51,10 @@ def test_what_was_typed_is_read_as_its_family_writes_it(typed, read):
     assert solve(read)
 
 
-@pytest.mark.parametrize("typed", ["", "?", "What is it?", "3 4+5", "12 3", "3.5+1", "=", "sort"])
+@pytest.mark.parametrize(
+    "typed",
+    ["", "?", "What is it?", "hello (5)", "5(3)", "2^(3)", "3 4+5", "12 3", "3.5+1", "=", "sort"],
+)
 def test_what_is_no_question_comes_back_as_it_was_typed(typed):
     assert as_asked(typed) == typed
 
