@@ -120,7 +120,7 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
 def start(journal: Journal, device: str, codec: Codec, progress: Progress) -> tuple[GPT, Config]:
     """The base, and its settings.  A run that was begun has its own weights, and needs no base."""
     config = journal.config
-    kept = journal.state and journal.state.facts.get("base")
+    kept = journal.facts.get("base")
     if kept:
         progress.skip()
         return GPT(config, len(codec.vocabulary)).to(device), Config(**kept)

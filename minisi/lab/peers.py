@@ -97,13 +97,22 @@ def length(example: Example) -> int:
     return sum(map(len, example))
 
 
+def filled(rows: list[list[int]], filler: int, side: str = "right") -> Tensor:
+    """Rows side by side (B, T), the shorter ones filled up."""
+    tensors = list(map(torch.tensor, rows))
+    return pad_sequence(tensors, batch_first=True, padding_value=filler, padding_side=side)
+
+
+def taken(rows: list[list[int]], side: str = "right") -> Tensor:
+    """(B, T) 1 where `filled` has the row's own, else 0."""
+    return filled([[1] * len(row) for row in rows], 0, side)
+
+
 def padded(examples: list[Example], device: str) -> Padded:
     """A batch as most programs train it."""
-    rows = [torch.tensor(prompt + target) for prompt, target in examples]
-    labels = [torch.tensor([IGNORED] * len(prompt) + target) for prompt, target in examples]
-    fill = partial(pad_sequence, batch_first=True)
-    masks = fill([torch.ones_like(row) for row in rows])
-    batch = (fill(rows, padding_value=EOS), masks, fill(labels, padding_value=IGNORED))
+    rows = [prompt + target for prompt, target in examples]
+    labels = [[IGNORED] * len(prompt) + target for prompt, target in examples]
+    batch = (filled(rows, EOS), taken(rows), filled(labels, IGNORED))
     return tuple(part.to(device) for part in batch)
 
 
@@ -126,12 +135,10 @@ def their_answers(model: nn.Module, prompts: list[list[int]], limit: int) -> lis
     """Greedy completions of prompts in order of length, with probabilities."""
     said = []
     for part in chunks(prompts, TOGETHER):
-        rows = [torch.tensor(prompt) for prompt in part]
-        fill = partial(pad_sequence, batch_first=True, padding_side="left")
-        mask = fill([torch.ones_like(row) for row in rows])
+        ids = filled(part, EOS, "left").to(model.device)
         found = model.generate(
-            fill(rows, padding_value=EOS).to(model.device),
-            attention_mask=mask.to(model.device),
+            ids,
+            attention_mask=taken(part, "left").to(model.device),
             max_new_tokens=limit,
             do_sample=False,
             pad_token_id=EOS,
@@ -139,7 +146,7 @@ def their_answers(model: nn.Module, prompts: list[list[int]], limit: int) -> lis
             output_logits=True,
         )
         torch.stack(found.logits).softmax(-1).amax(-1).tolist()
-        said += found.sequences[:, mask.size(1) :].tolist()
+        said += found.sequences[:, ids.size(1) :].tolist()
     return said
 
 
@@ -187,12 +194,13 @@ def steps(model: GPT, config: Config, codec: Codec) -> None:
     batches = chunks(examples, config.base_batch)
 
     def told(name: str, ours: Work, theirs: nn.Module) -> None:
+        """Print a ratio for rows as they were drawn, and for rows that were sorted first."""
         trained = [weight for weight in theirs.parameters() if weight.requires_grad]
         optimizer = AdamW(trained, lr=RATE, fused=True)
         alike = chunks(sorted(examples, key=length), config.base_batch)
         for order, some in (("filled up", batches), ("filled up, of like length", alike)):
-            filled = [padded(batch, device) for batch in some]
-            times = ratio(ours, partial(their_steps, theirs, optimizer, filled))
+            rows = [padded(batch, device) for batch in some]
+            times = ratio(ours, partial(their_steps, theirs, optimizer, rows))
             print(f"{name}, rows {order}: {times:.2f} times")
 
     longest = max(map(length, examples))

@@ -1,8 +1,8 @@
 """LoRA by hand (Hu et al. 2021, section 4.1): h = (W + (alpha / r) B A) x, with W frozen.
 
 It works on each plain nn.Linear of any module; subclasses, which may compute something else, are
-left alone.  The sum is made anew for each use: at a rank of half the
-width that is cheaper than to send each token through A and B.
+left alone.  The sum is made anew for each use: at a rank of half the width that is cheaper than to
+send each token through A and B.
 """
 
 from collections import Counter

@@ -38,7 +38,7 @@ class Journal:
 
     def is_finished(self) -> bool:
         """Whether all rounds were played and reported."""
-        played = len(self.rows) > self.facts["config"]["rounds"]
+        played = len(self.rows) > self.config.rounds
         return played and (self.folder / "report.md").exists()
 
     def answers(self) -> list[bool]:
