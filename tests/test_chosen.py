@@ -11,6 +11,7 @@ from minisi.run.runtime import UserError
 from minisi.tasks.families import FAMILIES, family_of
 from train import curriculum
 
+from .answers import unconfirmed
 from .programs import TEST_QUESTIONS, coin, rows, settings
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -45,6 +46,7 @@ def played(tmp_path_factory, small_test_set, sets):
     config = settings(folder, small_test_set, base_families=NAMES, sets=sets)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(student, "generate", generate)
+        patch.setattr(student, "confirm", unconfirmed)
         loop.loop(config)
     return folder / "loop", prompts
 

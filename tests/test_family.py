@@ -21,6 +21,7 @@ from minisi.tasks.family import Family, Way
 from minisi.tasks.problems import draw, solve, split_of
 from train import curriculum
 
+from .answers import unconfirmed
 from .programs import ROOT, rows, settings
 from .test_key import mostly
 
@@ -163,6 +164,7 @@ def test_a_person_can_ask_it(play, tmp_path):
 
 def test_a_vote_on_its_parts_corrects_it(play, tmp_path, monkeypatch):
     monkeypatch.setattr(student, "generate", mostly)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
     made = play(corrector="vote")
     assert [row["steps"] for row in made] == [0, 3]
     voted = [failure for failure in remembered(tmp_path) if failure["source"] == "vote"]
@@ -175,6 +177,7 @@ def test_a_vote_on_its_parts_corrects_it(play, tmp_path, monkeypatch):
 def test_a_vote_without_parts_leaves_it_unsolved_and_goes_on(play, tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "twice", Undivided())
     monkeypatch.setattr(student, "generate", mostly)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
     made = play(corrector="vote", rounds=2)
     assert [row["steps"] for row in made] == [0, 3, 3]
     assert {failure["source"] for failure in remembered(tmp_path)} == {"unsolved"}

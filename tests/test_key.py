@@ -12,6 +12,7 @@ from minisi.tasks import arithmetic, expressions, stories
 from minisi.tasks.families import FAMILIES
 from minisi.tasks.problems import BAR, Problem, draw, parse, solve
 
+from .answers import unconfirmed
 from .programs import NONSENSE, rows, said, settings
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -96,8 +97,10 @@ def watch(monkeypatch):
     what makes the questions, and what stands in for the model.
     """
     monkeypatch.setattr(student, "generate", mostly)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
     found = Watch(monkeypatch)
     found.trust(*((evaluate, name) for name in EXAMINING), (student, "generate"))
+    found.trust((evaluate.Examiner, "ask"))
     found.trust((loop, "read_sets"), (loop, "get_base"))
     found.trust(*((kind, name) for kind in KINDS for name in ("ask", "level")))
     return found
@@ -190,6 +193,7 @@ def test_with_a_solver_no_wrong_step_is_learned_or_stored(play, tmp_path, monkey
     real = finetune.encode
     monkeypatch.setattr(finetune, "encode", encode)
     monkeypatch.setattr(student, "generate", sloppy)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
     made = play(threshold=0.95)
     assert all(row["test_right_steps"] < row["test_accuracy"] for row in made)
     assert [row["memory_wrong_steps"] for row in made] == [0, 0, 0]

@@ -11,6 +11,7 @@ from minisi.lab.controls import ARMS
 from minisi.method import student
 from minisi.tasks.problems import solve, split_of
 
+from .answers import unconfirmed
 from .programs import coin, rows, settings
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -23,6 +24,7 @@ def all_arms(tmp_path_factory, small_test_set):
     changed = {"lr": 0.02, "full_lr": 0.02, "compare": ",".join(ARMS), "seeds": "5"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(student, "generate", coin)
+        patch.setattr(student, "confirm", unconfirmed)
         compare.compare(settings(folder, small_test_set, **changed), loop.loop)
     return {arm: folder / "loop" / f"{arm}-5" for arm in ARMS}
 

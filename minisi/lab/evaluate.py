@@ -57,7 +57,7 @@ class Examiner:
 
     def ask(self, run: Run, problems: list[Problem]) -> list[Attempt]:
         """Ask questions; the tokens are not counted."""
-        attempts = [Attempt(problem) for problem in problems]
+        attempts = [Attempt(problem, correction=problem.target) for problem in problems]
         Student(run.model, run.codec, run.config.limit, run.progress).answer(attempts)
         return attempts
 

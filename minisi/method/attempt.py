@@ -31,6 +31,11 @@ class Attempt:
     correction: str = ""  # 4. `steps|answer`; empty where nobody found one
     source: str = ""  # 4. who corrected, or `unsolved`; empty where nobody was asked
 
+    @property
+    def draft(self) -> str:
+        """What the model is likely to say: what it said before, or else what is right."""
+        return self.completion.text if self.completion else self.correction
+
     def agrees(self) -> bool:
         """Whether the model's answer is that of the correction."""
         said = parse(self.completion.whole)

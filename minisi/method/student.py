@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..model.generate import Completion, generate
+from ..model.generate import Completion, confirm, generate
 from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.progress import PACE, Progress
@@ -28,7 +28,13 @@ class Student:
         return completions
 
     def answer(self, attempts: list[Attempt]) -> None:
-        """Fill in what the model says."""
-        completions = self.complete([attempt.problem.prompt for attempt in attempts])
-        for attempt, completion in zip(attempts, completions, strict=True):
-            attempt.completion = completion
+        """Fill in what the model says; where it is as expected, without writing it."""
+        prompts = [attempt.problem.prompt for attempt in attempts]
+        drafts = [attempt.draft for attempt in attempts]
+        found = confirm(self.model, self.codec, prompts, drafts, self.limit)
+        self.tokens += sum(len(completion.tokens) for completion in filter(None, found))
+        left = [prompt for prompt, known in zip(prompts, found, strict=True) if not known]
+        self.progress.advance((len(prompts) - len(left)) / PACE)
+        written = iter(self.complete(left))
+        for attempt, completion in zip(attempts, found, strict=True):
+            attempt.completion = completion or next(written)

@@ -11,6 +11,7 @@ from ..run.runtime import chunks
 from .gpt import GPT, Texts, even
 from .tokenizer import EOS, Codec, Ids
 
+READ = 64  # texts that are read together
 ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 
@@ -160,3 +161,48 @@ def generate(
             finished = tokens[-1] == EOS
             found[i] = Completion(text, tokens, sure[:n], finished, prompted, entropy)
     return [found[i] for i in sorted(found)]
+
+
+def confirm(
+    model: GPT, codec: Codec, prompts: list[str], drafts: list[str], limit: int
+) -> list[Completion | None]:
+    """The completions of prompts that `generate` would write as their drafts say; None elsewhere.
+
+    A text is read in one pass, and written in one for each token (Leviathan et al. 2023, 2.3).
+    """
+    model.eval()
+    before = codec.encode(prompts)
+    after = [[*draft, EOS] for draft in codec.encode(drafts)]
+    texts = [prompt + draft for prompt, draft in zip(before, after, strict=True)]
+    drafted = [i for i, draft in enumerate(drafts) if draft]
+    order = sorted(drafted, key=lambda i: len(texts[i]))
+    found = [None] * len(texts)
+    for part in chunks(order, READ):
+        sure, spread, likeliest = read(model, [texts[i] for i in part])
+        end = 0  # of the texts so far
+        for i in part:
+            prompted = slice(end, end + len(before[i]) - 1)
+            end += len(texts[i])
+            written = slice(prompted.stop, end - 1)
+            if all(likeliest[written]) and len(after[i]) <= limit:
+                entropy = sum(spread[written]) / len(after[i])
+                rest = (True, sure[prompted], entropy)
+                found[i] = Completion(drafts[i], after[i], sure[written], *rest)
+    return found
+
+
+@torch.inference_mode()
+def read(model: GPT, texts: Ids) -> tuple[list[float], list[float], list[bool]]:
+    """What the model thinks of texts that lie in one line, of each token but the first.
+
+    Its probability, the entropy of what could have stood there, and whether it is the likeliest.
+    """
+    device = model.head.weight.device
+    attend = Texts([len(text) for text in texts], device)
+    tokens = torch.tensor(list(chain.from_iterable(texts)), device=device)
+    logits = model(tokens, attend.positions, attend)[:-1]
+    probabilities = logits.softmax(-1)
+    sure = probabilities.gather(1, tokens[1:, None]).squeeze(1)
+    spread = torch.special.entr(probabilities).sum(-1)
+    likeliest = probabilities.argmax(-1) == tokens[1:]
+    return sure.tolist(), spread.tolist(), likeliest.tolist()

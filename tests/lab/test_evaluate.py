@@ -25,7 +25,7 @@ from minisi.model.generate import Completion
 from minisi.run.config import Config
 from minisi.tasks.problems import Problem, solve
 
-from ..answers import said
+from ..answers import said, unconfirmed
 from ..conftest import Quiet
 
 PROBLEMS = [
@@ -194,6 +194,7 @@ def test_an_examiner_asks_in_order_and_nobody_counts_its_tokens(monkeypatch):
         return [say(f"{i}|{i}") for i in range(len(prompts))]
 
     monkeypatch.setattr(student, "generate", generate)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
     counting = SimpleNamespace(tokens=0)
     run = SimpleNamespace(
         model=None, codec=None, config=Config(), progress=Quiet(), student=counting

@@ -1,0 +1,114 @@
+"""Drafts that are read: what is confirmed is what would have been written."""
+
+import pytest
+
+from minisi.method.attempt import Attempt
+from minisi.method.student import Student
+from minisi.model.generate import READ, confirm, generate
+from minisi.run.progress import Progress
+from minisi.run.runtime import dice
+from minisi.tasks.problems import draw
+
+LIMIT = 60
+
+
+@pytest.fixture(scope="module")
+def problems():
+    rng = dice(1, "drafts")
+    return [
+        draw(rng, "dev", family, 2) for family in ("add", "chain") for _ in range(READ // 2 + 3)
+    ]
+
+
+@pytest.fixture(scope="module")
+def prompts(problems):
+    return [problem.prompt for problem in problems]
+
+
+@pytest.fixture(scope="module")
+def written(trained, codec, prompts):
+    return generate(trained, codec, prompts, LIMIT)
+
+
+def same(read, written):
+    """Whether two completions are the same but for the last bits of their figures."""
+    near = {"rel": 1e-3, "abs": 1e-6}
+    return (
+        read[:2] == written[:2]
+        and read.probabilities == pytest.approx(written.probabilities, **near)
+        and read.finished
+        and read.prompt_probabilities == pytest.approx(written.prompt_probabilities, **near)
+        and read.entropy == pytest.approx(written.entropy, abs=1e-5)
+    )
+
+
+def test_what_would_be_written_is_confirmed(trained, codec, prompts, written):
+    found = confirm(trained, codec, prompts, [c.text for c in written], LIMIT)
+    finished = [completion.finished for completion in written]
+    assert [completion is not None for completion in found] == finished
+    assert sum(finished) > len(prompts) / 4
+    pairs = zip(found, written, strict=True)
+    assert all(same(read, wrote) for read, wrote in pairs if read)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[:-1],
+        lambda text: text[1:],
+        lambda text: text + "7",
+        lambda text: text + "|",
+        lambda text: "5" + text,
+        lambda text: text.replace("|", "||"),
+        lambda text: "",
+        lambda text: "9" * 200,
+    ],
+)
+def test_anything_else_is_not(change, trained, codec, prompts, written):
+    drafts = [completion.text for completion in written]
+    changed = [change(draft) if i % 2 else draft for i, draft in enumerate(drafts)]
+    found = confirm(trained, codec, prompts, changed, LIMIT)
+    for draft, completion, wrote in zip(changed, found, written, strict=True):
+        confirmed = completion is not None
+        assert confirmed == (bool(draft) and wrote.finished and draft == wrote.text)
+
+
+def test_a_draft_over_the_limit_is_not_confirmed(trained, codec, prompts, written):
+    lengths = sorted(len(completion.tokens) for completion in written if completion.finished)
+    limit = lengths[len(lengths) // 2]
+    found = confirm(trained, codec, prompts, [c.text for c in written], limit)
+    for completion, wrote in zip(found, written, strict=True):
+        fits = wrote.finished and len(wrote.tokens) <= limit
+        assert (completion is not None) == fits
+
+
+@pytest.mark.parametrize("guess", ["said before", "correct", "both", "wrong"])
+def test_a_student_says_the_same_whatever_is_expected(
+    guess, trained, codec, problems, written, monkeypatch
+):
+    attempts = [Attempt(problem) for problem in problems]
+    for attempt, wrote in zip(attempts, written, strict=True):
+        if guess in ("said before", "both"):
+            attempt.completion = wrote
+        if guess in ("correct", "both"):
+            attempt.correction = wrote.text
+        if guess == "wrong":
+            attempt.correction = "1|1"
+    asked = []
+
+    def noted(model, codec, prompts, *rest, **sampling):
+        asked.extend(prompts)
+        return generate(model, codec, prompts, *rest, **sampling)
+
+    monkeypatch.setattr("minisi.method.student.generate", noted)
+    progress = Progress({"asking": 1.0})
+    student = Student(trained, codec, LIMIT, progress)
+    student.answer(attempts)
+    progress.close()
+
+    assert [attempt.completion.text for attempt in attempts] == [c.text for c in written]
+    assert student.tokens == sum(len(completion.tokens) for completion in written)
+    confirmed = len(problems) - len(asked)
+    finished = sum(completion.finished for completion in written)
+    wanted = {"said before": finished, "both": finished, "correct": finished, "wrong": 0}
+    assert confirmed == wanted[guess]
