@@ -82,10 +82,10 @@ def look(run: Run, examiner: Examiner) -> Row:
     return evaluate(run, examiner, Round(attempts, exam, Gated(0.0, exam)))
 
 
-def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
+def loop(config: Config, budget: list[Row] | None = None) -> list[Row]:
     """Play all rounds that were not played yet; returns the rows of metrics.jsonl.
 
-    `budget` is how many corrections each round has.
+    `budget` is how many corrections and steps each round has.
     """
     begun = time.monotonic()
     test, sets = read_sets(config)
@@ -133,6 +133,7 @@ def play_and_save(run: Run, examiner: Examiner) -> None:
     """Play a round, make it count, and show what happened."""
     begun = time.monotonic()
     run.student.tokens = 0
+    run.teacher.verdicts = 0
     run.progress.begin(f"round {run.round}")
     row = play(run, examiner) if run.round else look(run, examiner)
     row["seconds"] = round(time.monotonic() - begun, 2)

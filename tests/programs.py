@@ -12,6 +12,7 @@ from minisi.method.teacher import TEACHERS
 from minisi.model.generate import Completion
 from minisi.run.config import configure, parser
 from minisi.run.files import read_rows
+from minisi.run.runtime import UserError
 from minisi.tasks.problems import BAR, solve
 
 from .passes import plain
@@ -84,6 +85,14 @@ def said(text, sure):
     return Completion(text, [1], [sure], True, [0.5])
 
 
+def known(question):
+    """The right answer; none where the question makes no sense."""
+    try:
+        return solve(question).target
+    except UserError:
+        return ""
+
+
 def coin(model, codec, prompts, limit, **sampling):
     """Stands in for decoding: about half of the answers are right.
 
@@ -94,6 +103,6 @@ def coin(model, codec, prompts, limit, **sampling):
     completions = []
     for prompt in prompts:
         odds = math.sin(state + zlib.crc32(prompt.encode()))
-        text = solve(prompt.removesuffix(BAR)).target if odds > 0 else NONSENSE
+        text = known(prompt.removesuffix(BAR)) if odds > 0 else NONSENSE
         completions.append(said(text, 1 / (1 + math.exp(-abs(odds)))))
     return completions

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from minisi.lab.compare import results
 from minisi.lab.controls import ARMS
+from minisi.lab.results import results
 from minisi.method.teacher import TEACHERS
 from minisi.tasks.families import FAMILIES
 from minisi.tasks.problems import solve
@@ -21,7 +21,7 @@ ORDER = {  # a room imports only from rooms above it, a module only from those n
     "tasks": "family arithmetic expressions sequences stories families problems",
     "model": "tokenizer gpt lora optim trainer generate",
     "method": "attempt student teacher detect memory arms run finetune gate",
-    "lab": "statistics evaluate controls testset pictures report compare bench ask peers",
+    "lab": "statistics evaluate controls testset pictures report results compare bench ask peers",
 }
 MODULES = [f"{room}.{name}" for room, names in ORDER.items() for name in names.split()]
 FILES = [ROOT / "loop.py", ROOT / "train.py", *(ROOT / "minisi").rglob("*.py")]

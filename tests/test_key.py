@@ -7,13 +7,13 @@ import pytest
 import loop
 from minisi.lab import evaluate
 from minisi.method import finetune, student, teacher
-from minisi.run.runtime import UserError, dice
+from minisi.run.runtime import dice
 from minisi.tasks import arithmetic, expressions, stories
 from minisi.tasks.families import FAMILIES
 from minisi.tasks.problems import BAR, Problem, draw, parse, solve
 
 from .answers import unconfirmed
-from .programs import NONSENSE, rows, said, settings
+from .programs import NONSENSE, known, rows, said, settings
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -25,14 +25,6 @@ def play(tmp_path, small_test_set):
     """Plays a run within this process, in the test's own folder."""
     asked = {"questions": QUESTIONS, "dev_questions": 96}
     return lambda **changed: loop.loop(settings(tmp_path, small_test_set, **asked, **changed))
-
-
-def known(question):
-    """The right answer; none where the question makes no sense."""
-    try:
-        return solve(question).target
-    except UserError:
-        return ""
 
 
 def mostly(model, codec, prompts, limit, **sampling):

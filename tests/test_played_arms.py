@@ -12,7 +12,7 @@ from minisi.method import student
 from minisi.tasks.problems import solve, split_of
 
 from .answers import unconfirmed
-from .programs import coin, rows, settings
+from .programs import coin, rows, settings, timeless
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -39,17 +39,22 @@ def test_the_arms_start_alike_and_go_apart(made):
     assert all(0 < row["wrong"] < row["asked"] for row in made["failure"][1:])
     figures = ("test_accuracy", "by_cell", "auroc", "generated_tokens")
     assert len({json.dumps([made[arm][2][name] for name in figures]) for arm in ARMS}) > 2
-    assert len({json.dumps([made[arm][0][name] for name in figures]) for arm in ARMS}) == 1
-
-
-def spent(rows):
-    """What each round had to learn from."""
-    return [(row["steps"], row["corrections"]) for row in rows]
+    at_once = [arm for arm in ARMS if arm != "parts"]
+    assert len({json.dumps([made[arm][0][name] for name in figures]) for arm in at_once}) == 1
 
 
 @pytest.mark.parametrize("arm", sorted({*ARMS} - {"static", "fresh"}))
-def test_an_arm_has_as_many_steps_and_corrections_in_each_round_as_failure(arm, made):
-    assert spent(made[arm]) == spent(made["failure"])
+def test_an_arm_has_in_each_round_what_it_shares_with_failure(arm, made):
+    assert set(ARMS[arm].shares) >= {"corrections"}
+    for name in ARMS[arm].shares:
+        assert [row[name] for row in made[arm]] == [row[name] for row in made["failure"]]
+
+
+def test_parts_is_failure_that_is_tested_in_another_way(made):
+    for own, other in zip(made["parts"], made["failure"], strict=True):
+        for name in ("asked", "wrong", "dev_after", "scale", "corrections", "generated_tokens"):
+            assert own[name] == other[name]
+        assert own["test_tokens"] > other["test_tokens"]
 
 
 def test_static_learns_nothing(made):
@@ -77,7 +82,7 @@ def test_each_lesson_of_an_arm_is_logged_with_what_it_did_not_remember_too(arm, 
     learned = {question for row in lessons for question in row["questions"]}
     memory = {row["question"] for row in rows(all_arms[arm], "memory")}
     assert {split_of(question) for question in learned} <= {"train"}
-    assert (learned <= memory) == (arm in ("norepl", "static"))
+    assert (learned <= memory) == (arm in ("norepl", "stack", "static"))
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -91,12 +96,21 @@ def test_corrections_are_true_but_in_corrupt_which_exchanges_them(arm, all_arms)
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_right_answers_that_were_unsure_are_kept_by_the_arms_that_know_of_failures(arm, all_arms):
+def test_right_answers_that_were_unsure_are_kept_by_the_arms_that_remember(arm, all_arms):
     sources = {row["source"] for row in rows(all_arms[arm], "memory")}
-    assert ("own" in sources) == (arm not in ("random", "fresh", "static"))
+    assert ("own" in sources) == (arm not in ("fresh", "static"))
 
 
 def test_failure_buys_what_went_wrong_and_random_what_did_not(all_arms):
     memory = rows(all_arms["failure"], "memory")
     assert {row["kind"] for row in memory if row["source"] == "solver"} == {"wrong"}
     assert {"right", "unsure"} & {row["kind"] for row in rows(all_arms["random"], "memory")}
+
+
+@pytest.mark.parametrize("arm", ["restart", "stack", "full"])
+def test_an_arm_goes_on_as_if_it_had_never_stopped(arm, tmp_path, small_test_set):
+    for name, stops in {"once": [2], "twice": [1, 2]}.items():
+        for rounds in stops:
+            changed = {"arm": arm, "rounds": rounds, "out": f"{tmp_path}/{name}"}
+            loop.loop(settings(tmp_path, small_test_set, **changed))
+    assert timeless(rows(tmp_path / "twice")) == timeless(rows(tmp_path / "once"))

@@ -1,12 +1,12 @@
 """Arms side by side: what each learned, paired with `failure` on the same questions, and its price.
 
-A cell is one arm with one seed.  The cells of a seed share their base, and those of one budget get
-as many corrections and steps in each round as `failure` got.
+A cell is one arm with one seed.  The cells of a seed share their base, and get as many corrections
+and steps in each round as `failure` got, if their arm shares them.
 """
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,23 @@ from ..tasks.families import vocabulary_words
 from . import pictures
 from .controls import ARMS
 from .evaluate import Row
-from .report import score_table, table
-from .statistics import bootstrap, mcnemar
+from .results import EACH, LEVELS, line, results
+from .statistics import interval, mcnemar
 
-Play = Callable[[Config, list[int] | None], Any]
-SAME = ("steps", "batch", "corrections")  # in each round of arms that have one budget
+Play = Callable[[Config, list[Row] | None], Any]
+SHARED = ("corrections", "steps")  # of each round, what an arm may have like `failure`
 OWN = ("arm", "seed", "base")  # options that a comparison sets itself
 GOAL = 0.9  # the accuracy whose price is told
-LAST = ("corrections", "test_accuracy", "test_low", "test_high", "test_n", "test_right_steps")
-SUMMED = ("train_tokens", "generated_tokens", "seconds", "fixed", "broken")
-EACH = ("auroc", "ece", "label_coverage", "label_precision")  # after each round
+LAST = (
+    "corrections",
+    "test_accuracy",
+    "test_low",
+    "test_high",
+    "test_n",
+    "test_right_steps",
+    "test_tokens",
+)
+SUMMED = ("verdicts", "train_tokens", "generated_tokens", "seconds", "fixed", "broken")
 MEANT = (*LAST, *SUMMED, "base", "known_before", "known_after", "forgotten", "mcnemar")
 
 
@@ -70,7 +77,7 @@ def compare(config: Config, play: Play) -> None:
     write(folder / "RESULTS.md", results(found))
     pictures.draw(folder / "compare.png", pictures.comparison, found)
     for arm in found["arms"]:
-        print(SHORT.format(**arm, points=points(arm)))
+        print(line(arm))
     print(f"all tables: {folder / 'RESULTS.md'}")
 
 
@@ -96,25 +103,29 @@ def is_done(one: Config, vocabulary: str) -> bool:
     return bool(state) and state.number == one.rounds and (out / "report.md").exists()
 
 
-def budget(one: Config, config: Config) -> list[int] | None:
-    """How many corrections each round of a cell has; None where that is its own affair."""
+def budget(one: Config, config: Config) -> list[Row] | None:
+    """What each round of a cell has like `failure`; None where that is its own affair."""
     first = f"{config.out}/failure-{one.seed}"
-    bound = ARMS[one.arm].same_budget and one.corrector == config.corrector
-    if not bound or one.out == first:
+    if one.out == first or one.corrector != config.corrector:
         return None
-    spent = [row["corrections"] for row in read_rows(Path(first, "metrics.jsonl"))]
-    return np.diff(spent).tolist()
+    return spent(read_rows(Path(first, "metrics.jsonl")))
+
+
+def spent(rows: list[Row]) -> list[Row]:
+    """Corrections and steps of each round."""
+    corrections = np.diff([row["corrections"] for row in rows]).tolist()
+    rounds = zip(corrections, [row["steps"] for row in rows[1:]], strict=True)
+    return [dict(zip(SHARED, of_round, strict=True)) for of_round in rounds]
 
 
 def same_budget(arm: str, rows: list[Row], first: list[Row]) -> None:
     """UserError that names the difference where an arm got another budget than `failure`."""
-    if arm not in ARMS or not ARMS[arm].same_budget:
-        return
-    for row, other in zip(rows, first, strict=True):
-        for name in SAME:
-            if row[name] != other[name]:
+    shares = ARMS[arm].shares if arm in ARMS else ()
+    for round, (own, other) in enumerate(zip(spent(rows), spent(first), strict=True), 1):
+        for name in shares:
+            if own[name] != other[name]:
                 raise UserError(
-                    f"round {row['round']}: {name} {row[name]} in {arm}, {other[name]} in failure;"
+                    f"round {round}: {name} {own[name]} in {arm}, {other[name]} in failure;"
                     " delete both runs and compare again"
                 )
 
@@ -130,13 +141,19 @@ def taught(values: dict[str, float], levels: int) -> list[float]:
     return [x for name, x in values.items() if int(name.split("/")[-1]) <= levels]
 
 
-def forgotten(before: Row, after: Row, levels: int) -> float:
+def forgotten(before: Row, after: Row, levels: int) -> float | None:
     """Accuracy lost on those cells of family and level that got worse.
 
     It is the mean over all cells that the base was taught.
     """
     lost = np.subtract(taught(before["by_cell"], levels), taught(after["by_cell"], levels))
-    return np.maximum(lost, 0).mean()
+    return mean(np.maximum(lost, 0))
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean; None, which JSON knows and NaN is not, where there is nothing."""
+    values = [value for value in values if value is not None]
+    return float(np.mean(values)) if values else None
 
 
 def figures(folder: Path, arm: str, seed: int) -> Row:
@@ -155,8 +172,9 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found |= {name: sum(row[name] for row in rows) for name in SUMMED}
     found |= {name: [row[name] for row in played] for name in EACH}
     found |= {"arm": arm, "base": before["test_accuracy"], "price": [*reached, -1][0]}
-    found["known_before"] = np.mean(taught(before["by_level"], levels))
-    found["known_after"] = np.mean(taught(after["by_level"], levels))
+    found["known_before"] = mean(taught(before["by_level"], levels))
+    found["known_after"] = mean(taught(after["by_level"], levels))
+    found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]
@@ -180,88 +198,14 @@ def summarise(folder: Path, arms: list[str], seeds: list[int]) -> Row:
         cells = [figures(folder, arm, seed) for seed in seeds]
         right = np.stack([last_answers(folder / f"{arm}-{seed}") for seed in seeds])
         better = right - reference
-        row = {name: np.mean([one[name] for one in cells]) for name in MEANT}
-        row |= {"arm": arm, "n": right.size, "to_failure": better.mean()}
-        row["test_low"], row["test_high"] = bootstrap(right)
-        row["to_failure_low"], row["to_failure_high"] = bootstrap(better)
+        row = {name: mean(one[name] for one in cells) for name in MEANT}
+        for name in LEVELS:
+            row[name] = {level: mean(one[name][level] for one in cells) for level in cells[0][name]}
+        row |= {"arm": arm, "n": right.shape[1], "to_failure": better.mean()}
+        row["test_low"], row["test_high"] = np.clip(interval(right), 0, 1).tolist()
+        row["to_failure_low"], row["to_failure_high"] = interval(better)
         found["arms"].append(row)
         found["cells"] += cells
+    of_failure = [one["scores"] for one in found["cells"] if one["arm"] == "failure"]
+    found["scores"] = averages(of_failure)
     return found
-
-
-PAGE = """# Arms compared
-
-    {command}
-
-![accuracy by corrections](compare.png)
-
-{arms}
-
-{cells}
-
-{scores}
-
-Each row of the first table is the mean over seeds, with 95 % intervals from a
-bootstrap over seeds and questions; differences are paired by question.  McNemar's p, exact, is of
-one run against `failure` with its seed.  *Levels of the base* is the accuracy on the levels that
-the base was taught, before and after.  *Forgotten* is the accuracy lost there, in points, over the
-cells of family and level that got worse, so noise counts as loss.  *To reach 90 %* is the number
-of corrections when the test accuracy first stood there.  AUROC and ECE are of the rounds after the
-base, on each round's new questions, which had no part in the fit.  *Corrections* of `self` are
-questions that it looked for a correction of, and of `vote` those that it flagged: both get none
-from outside.  *Labelled* and *labels right* are the lowest and highest share of the rounds.  The
-last table is of the detector in the runs of `failure`, the mean over rounds and seeds.
-"""
-SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
-ARM_TITLES = (
-    "arm | n | base | after (95 % interval) | with right steps | points to `failure`"
-    " | levels of the base | forgotten | corrections | trained tokens | generated | seconds"
-)
-ARM = (
-    "| {arm} | {n:,} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
-    " | {test_right_steps:.3f} | {points} | {known_before:.3f} -> {known_after:.3f} | {lost:.2f}"
-    " | {corrections:,.0f} | {train_tokens:,.0f} | {generated_tokens:,.0f} | {seconds:.0f} |"
-)
-CELL_TITLES = (
-    "arm | seed | base | after (95 % interval) | McNemar's p | corrections | to reach 90 %"
-    " | levels of the base | lowest AUROC | highest ECE | labelled | labels right"
-)
-CELL = (
-    "| {arm} | {seed} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
-    " | {p} | {corrections:,} | {reached} | {known_before:.3f} -> {known_after:.3f}"
-    " | {auroc[0]:.3f} | {ece[1]:.3f} | {label_coverage[0]:.2f}-{label_coverage[1]:.2f}"
-    " | {label_precision[0]:.2f}-{label_precision[1]:.2f} |"
-)
-
-
-def points(arm: Row) -> str:
-    """How many points an arm is from `failure`, with the interval."""
-    if arm["arm"] == "failure":
-        return ""
-    ends = (100 * arm[f"to_failure{end}"] for end in ("", "_low", "_high"))
-    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*ends)
-
-
-def arm_line(arm: Row) -> str:
-    """An arm in the first table."""
-    return ARM.format(**arm, points=points(arm), lost=100 * arm["forgotten"])
-
-
-def cell_line(one: Row) -> str:
-    """A cell in the second table."""
-    ends = {name: (min(one[name]), max(one[name])) for name in EACH}
-    p = "" if one["arm"] == "failure" else f"{one['mcnemar']:.1g}"
-    reached = f"{one['price']:,}" if one["price"] >= 0 else "never"
-    return CELL.format(**{**one, **ends}, p=p, reached=reached)
-
-
-def results(found: Row) -> str:
-    """RESULTS.md: the command, the arms, the cells, the detector's scores."""
-    cells = found["cells"]
-    scores = averages([one["scores"] for one in cells if one["arm"] == "failure"])
-    return PAGE.format(
-        command=found["command"],
-        arms=table(ARM_TITLES, map(arm_line, found["arms"])),
-        cells=table(CELL_TITLES, map(cell_line, cells)),
-        scores=score_table(scores),
-    )

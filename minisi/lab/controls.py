@@ -6,6 +6,7 @@ An arm is a row of ARMS.  Torch is loaded where it is needed, so that --help ans
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import cycle, islice
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,27 @@ from ..tasks.problems import balanced
 if TYPE_CHECKING:
     from ..method.finetune import Batches, Learned, Pair
     from ..method.run import Run
+    from ..method.student import Student
 
 
 def at_random(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
     """So many of all that were asked."""
     return rng.sample(attempts, len(attempts))[:count]
+
+
+def matched(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
+    """So many at random, of each family and level the share that it has of what is flagged."""
+    cells = {}
+    for attempt in rng.sample(attempts, len(attempts)):
+        cells.setdefault(attempt.cell, []).append(attempt)
+    flagged = [attempt for attempt in attempts if attempt.verdict.flagged]
+    found = []
+    for like in islice(cycle(flagged), count):
+        if cells[like.cell]:
+            found.append(cells[like.cell].pop())
+    taken = set(map(id, found))
+    rest = [attempt for attempt in attempts if id(attempt) not in taken]
+    return found + at_random(rng, rest, count - len(found))
 
 
 def nothing(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
@@ -46,6 +63,24 @@ def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
     return [(a.problem.prompt, a.correction) for a in attempts if a.correction]
 
 
+def by_parts(student: Student, attempts: list[Attempt]) -> None:
+    """What three of four ways through a question's parts agree on, or else what is said at once.
+
+    The key is not asked, and nothing is learned.
+    """
+    from ..method.teacher import Nobody
+    from ..model.generate import Completion
+    from ..model.tokenizer import EOS
+    from ..run.config import Config
+
+    problems = [attempt.problem for attempt in attempts]
+    agreed = Nobody(Config(), student).solutions(problems, ("by parts", 0))
+    for attempt, text in zip(attempts, agreed, strict=True):
+        if text:
+            attempt.completion = Completion(text, [EOS], [1.0], True, [])
+    student.answer([attempt for attempt in attempts if not attempt.completion])
+
+
 def all_weights(run: Run, batches: Batches, rate: float) -> Learned:
     """Train all weights, with Muon; their strength is how far they go from what they were."""
     from ..method.finetune import train
@@ -67,10 +102,14 @@ def all_weights(run: Run, batches: Batches, rate: float) -> Learned:
 
 ARMS = {
     "failure": Arm(),
-    "random": Arm(pick=at_random, keeps_own=False),
+    "random": Arm(pick=at_random),
+    "matched": Arm(pick=matched),
     "corrupt": Arm(alter=shifted),
     "full": Arm(trains=all_weights),
-    "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved, same_budget=False),
     "norepl": Arm(replays=False),
-    "static": Arm(pick=nothing, keeps_own=False, same_budget=False),
+    "stack": Arm(replays=False, gates=False),
+    "restart": Arm(restarts=True, gates=False, shares=("corrections",)),
+    "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved, shares=()),
+    "parts": Arm(asks=by_parts),
+    "static": Arm(pick=nothing, keeps_own=False, shares=()),
 }

@@ -54,11 +54,14 @@ class Examiner:
     test: list[Problem]
     right: list[bool]  # whether each was answered right last; empty before round 0
     sets: dict[str, list[Problem]] = field(default_factory=dict)  # more of them, by name
+    price: float = 0.0  # tokens a question that were written the last time
 
     def ask(self, run: Run, problems: list[Problem]) -> list[Attempt]:
-        """Ask questions; the tokens are not counted."""
+        """Ask questions as the arm says; the run does not count the tokens."""
         attempts = [Attempt(problem, correction=problem.target) for problem in problems]
-        Student(run.model, run.codec, run.config.limit, run.progress).answer(attempts)
+        student = Student(run.model, run.codec, run.config.limit, run.progress)
+        run.arm.asks(student, attempts)
+        self.price = student.tokens / max(1, len(problems))
         return attempts
 
     def look(self, run: Run, weights: Weights) -> dict[str, Row]:
@@ -180,6 +183,7 @@ def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) 
 def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     """Step 8: ask the test set, and write down the round's figures, a row of metrics.jsonl."""
     tested = examiner.ask(run, examiner.test)
+    price = examiner.price
     fixed, broken = examiner.compare(tested)
     attempts = played.attempts
     kinds = [attempt.verdict.kind for attempt in attempts if attempt.verdict]
@@ -204,6 +208,8 @@ def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     row |= {"scale": gated.scale, "p_value": mcnemar(fixed, broken)}
     row |= labels(played.picked)
     row |= accuracy(tested, weights)
+    row["test_tokens"] = price
+    row["verdicts"] = run.teacher.verdicts
     row |= measure(played.exam, run.teacher.caution, right, said)
     row |= {"threshold": threshold, "weights": weights}
     row["corrections"] = run.corrections

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .attempt import Attempt
+
+if TYPE_CHECKING:
+    from .student import Student
 
 
 def flagged_first(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
@@ -16,6 +19,11 @@ def flagged_first(rng: Random, attempts: list[Attempt], count: int) -> list[Atte
     return sorted(shuffled, key=lambda attempt: not attempt.verdict.flagged)[:count]
 
 
+def at_once(student: "Student", attempts: list[Attempt]) -> None:
+    """Test questions are answered like all others."""
+    student.answer(attempts)
+
+
 def unchanged(attempts: list[Attempt]) -> None:
     """Corrections stay as they are."""
 
@@ -23,7 +31,7 @@ def unchanged(attempts: list[Attempt]) -> None:
 class Arm(NamedTuple):
     """How an experiment differs from `failure`; a default is what `failure` does.
 
-    `pick` and `alter` are called like their defaults, which stand above.
+    `pick`, `alter` and `asks` are called like their defaults, which stand above.
     """
 
     pick: Callable = flagged_first  # which answers are corrected
@@ -32,4 +40,7 @@ class Arm(NamedTuple):
     replays: bool = True  # right answers are trained on beside the failures
     recalls: Callable | None = None  # what is learned in place of the memory
     trains: Callable | None = None  # what is trained in place of an adapter
-    same_budget: bool = True  # it gets as many steps and corrections a round as `failure`
+    restarts: bool = False  # each round trains the base, on all that is remembered
+    gates: bool = True  # dev questions decide what is kept, and how strong
+    asks: Callable = at_once  # how the test set is answered
+    shares: tuple[str, ...] = ("corrections", "steps")  # has as many a round as `failure`

@@ -32,6 +32,11 @@ class Attempt:
     source: str = ""  # 4. who corrected, or `unsolved`; empty where nobody was asked
 
     @property
+    def cell(self) -> tuple[str, int]:
+        """The family and level of its question."""
+        return self.problem.family, self.problem.level
+
+    @property
     def draft(self) -> str:
         """What the model is likely to say: what it said before, or else what is right."""
         return self.completion.text if self.completion else self.correction

@@ -43,6 +43,8 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
     pairs = lesson(run, attempts)
     if not pairs:
         return Learned()
+    if run.arm.restarts:
+        run.model.load_state_dict(run.base)
     questions = sorted({prompt.removesuffix(BAR) for prompt, _ in pairs})
     append_rows(run.folder / "lessons.jsonl", [{"round": run.round, "questions": questions}])
     batches = chunks(encode(run.codec, pairs), run.config.batch)
@@ -65,11 +67,7 @@ def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
     """As many examples as there is new to learn: failures, mixed with answers that were right."""
     config = run.config
     rng = run.dice("finetuning")
-    failed = [a for a in attempts if a.correction and a.source != "own"]
-    if run.arm.recalls:
-        failed = [a for a in attempts if a.verdict.flagged]
-    steps = min(config.steps, ceil(config.passes * len(failed) / config.batch))
-    count = steps * config.batch
+    count = length(run, attempts) * config.batch
 
     right = [a for a in attempts if not a.verdict.flagged and not a.source]
     replayed = [a for a in right if run.arm.replays and run.teacher.vouches(a)]
@@ -81,6 +79,19 @@ def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
         pairs += rng.choices(replay, k=count - len(pairs))
     rng.shuffle(pairs)
     return pairs
+
+
+def length(run: Run, attempts: list[Attempt]) -> int:
+    """How many steps the lesson has: those that `failure` had, or so many for each correction."""
+    if run.budget and "steps" in run.arm.shares:
+        return run.budget[run.round - 1]["steps"]
+    failed = [a for a in attempts if a.correction and a.source != "own"]
+    if run.arm.recalls:
+        failed = [a for a in attempts if a.verdict.flagged]
+    if run.arm.restarts:
+        failed = run.memory.corrected()
+    config = run.config
+    return min(config.steps, ceil(config.passes * len(failed) / config.batch))
 
 
 def remembered(run: Run, rng: Random, count: int) -> list[Pair]:

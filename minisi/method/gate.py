@@ -10,7 +10,7 @@ from .detect import Detector, fit
 from .finetune import Learned
 from .run import Run
 
-SCALES = (1.0, 0.5, 0.25)  # strengths that the gate tries; 0 is known before
+SCALES = (1.0, 0.5, 0.25)  # strengths of what was learned that the gate tries
 
 
 class Exam(NamedTuple):
@@ -51,14 +51,12 @@ def marked(run: Run, attempts: list[Attempt]) -> list[bool]:
     return [run.teacher.says(attempt) for attempt in attempts]
 
 
-def fitted(run: Run, attempts: list[Attempt], higher: list[Attempt]) -> Exam:
-    """Answers, with a detector for them."""
-    everything = [*attempts, *higher]
-    right = marked(run, everything)
-    completions = [attempt.completion for attempt in everything]
-    inside = len(attempts)
-    detector = fit(completions, right, inside, run.config.threshold, run.teacher.caution)
-    return Exam(attempts, right[:inside], higher, detector)
+def fitted(run: Run, attempts: list[Attempt], right: list[bool], higher: list[Attempt]) -> Exam:
+    """Answers and which are right, with a detector for them."""
+    completions = [attempt.completion for attempt in [*attempts, *higher]]
+    truth = right + marked(run, higher)
+    detector = fit(completions, truth, len(right), run.config.threshold, run.teacher.caution)
+    return Exam(attempts, right, higher, detector)
 
 
 def examine(run: Run) -> Exam:
@@ -67,8 +65,9 @@ def examine(run: Run) -> Exam:
     rng = run.dice("dev")
     taught = balanced(rng, "dev", config.levels, config.dev_questions, run.families)
     higher = beyond(rng, "dev", config.levels, config.dev_questions // 2, run.families)
-    asked = [markable(run, "dev", taught), markable(run, "beyond", higher)]
-    return fitted(run, *(answered(run, attempts) for attempts in asked))
+    attempts = answered(run, markable(run, "dev", taught))
+    above = answered(run, markable(run, "beyond", higher))
+    return fitted(run, attempts, marked(run, attempts), above)
 
 
 def markable(run: Run, kind: str, problems: list[Problem]) -> list[Attempt]:
@@ -82,15 +81,18 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
 
     Nothing is kept unless that is at least what it was before, or where there are no questions.
     """
-    tried = {}  # from the strongest on, so that the first of equals is the strongest
-    for scale in SCALES if learned.steps and exam.attempts else ():
+    tried = {0.0: (exam.attempts, exam.right)}
+    scales = SCALES if run.arm.gates else SCALES[:1]
+    for scale in scales if learned.steps and exam.attempts else ():
         learned.set_strength(scale)
-        tried[scale] = answered(run, exam.attempts)
-    tried[0.0] = exam.attempts
-    best = max(tried, key=lambda scale: share(marked(run, tried[scale])))
+        attempts = answered(run, exam.attempts)
+        tried[scale] = (attempts, marked(run, attempts))
+    best = max(tried, key=lambda scale: (share(tried[scale][1]), scale))
+    if not run.arm.gates:
+        best = max(tried)
     learned.set_strength(best)
     if best == 0:
         lora.remove(run.model)
         return Gated(best, exam)
     lora.merge(run.model)
-    return Gated(best, fitted(run, tried[best], answered(run, exam.higher)))
+    return Gated(best, fitted(run, *tried[best], answered(run, exam.higher)))

@@ -100,12 +100,16 @@ class FailureMemory:
         """What found no correction yet."""
         return [row.problem for row in self.failures.values() if row.source == UNSOLVED]
 
+    def corrected(self) -> list[Failure]:
+        """What found a correction."""
+        return [row for row in self.failures.values() if row.source != UNSOLVED]
+
     def recall(self, student: Student) -> int:
         """Ask all that was corrected once more; returns how many relapsed, from right to wrong.
 
         What was the model's own answer from the start is not asked.
         """
-        rows = [row for row in self.failures.values() if row.source not in ("own", UNSOLVED)]
+        rows = [row for row in self.corrected() if row.source != "own"]
         attempts = [Attempt(row.problem, correction=row.completion) for row in rows]
         student.answer(attempts)
         relapsed = 0
@@ -120,7 +124,7 @@ class FailureMemory:
 
         A share `newest` is from this round, the rest from before, still failing ones more often.
         """
-        rows = [row for row in self.failures.values() if row.source != UNSOLVED]
+        rows = self.corrected()
         new = [row for row in rows if row.round == round]
         old = [row for row in rows if row.round != round]
         if not old:

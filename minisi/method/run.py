@@ -1,5 +1,6 @@
 """What the steps of a run share."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from random import Random
 
@@ -28,7 +29,7 @@ class Run:
     codec: Codec
     journal: Journal
     progress: Progress
-    budget: list[int] | None = None  # corrections of each round; without it, as many as failed
+    budget: list[Row] | None = None  # corrections and steps of each round; else as many as failed
     corrections: int = 0  # that were asked for since the start
 
     def __post_init__(self) -> None:
@@ -40,7 +41,9 @@ class Run:
         self.teacher = TEACHERS[self.config.corrector](self.config, self.student)
         self.memory = FailureMemory(self.folder / "memory.jsonl")
         state = self.journal.state
+        self.base = deepcopy(self.model.state_dict()) if self.arm.restarts else {}
         if state:
+            self.base = state.tensors.get("base", {})
             self.model.load_state_dict(state.tensors["model"])
             self.corrections = state.facts["corrections"]
             self.memory.right.update(state.facts["right"])
@@ -68,8 +71,8 @@ class Run:
     def pick(self, attempts: list[Attempt]) -> list[Attempt]:
         """What the arm has corrected."""
         count = sum(attempt.verdict.flagged for attempt in attempts)
-        if self.budget:
-            count = self.budget[self.round - 1]
+        if self.budget and "corrections" in self.arm.shares:
+            count = self.budget[self.round - 1]["corrections"]
         return self.arm.pick(self.dice("arm"), attempts, count)
 
     def correct(self, attempts: list[Attempt], purpose: str = "corrections") -> None:
@@ -96,4 +99,5 @@ class Run:
         """Make the round count."""
         facts = {name: row[name] for name in ("corrections", "weights", "threshold")}
         facts["right"] = self.memory.right
-        self.journal.commit(row, right, self.model.state_dict(), facts)
+        tensors = {"model": self.model.state_dict(), "base": self.base}
+        self.journal.commit(row, right, tensors, facts)

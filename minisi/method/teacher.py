@@ -14,7 +14,7 @@ from ..run.config import Config
 from ..run.runtime import UserError, chunks, dice, torch_dice
 from ..tasks.families import FAMILIES
 from ..tasks.family import Way
-from ..tasks.problems import Problem, check, parse, prompt_of
+from ..tasks.problems import BAR, Problem, check, parse, prompt_of
 from .attempt import Attempt
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Teacher:
     config: Config
     student: "Student"
     name = ""  # the source of its corrections
+    verdicts = 0  # answers of this round that it called right or wrong by the key
     caution = 1.0  # how many times recall counts as much as precision in what the detector flags
 
     def says(self, attempt: Attempt) -> bool | None:
@@ -60,6 +61,8 @@ class Teacher:
         """Fill in the corrections."""
         solutions = self.solutions([attempt.problem for attempt in attempts], stream)
         for attempt, solution in zip(attempts, solutions, strict=True):
+            if solution and parse(solution) is None:
+                raise ValueError(f"{self.name} gave {solution!r}: a solution is steps{BAR}answer")
             attempt.correction = solution
             attempt.source = self.name if solution else UNSOLVED
 
@@ -93,6 +96,7 @@ class Checker(Teacher):
 
     def says(self, attempt: Attempt) -> bool | None:
         """It knows of every answer."""
+        self.verdicts += 1
         return check(attempt.problem.answer, attempt.completion.whole) == "right"
 
     def solutions(self, problems: list[Problem], stream: Stream) -> list[str]:

@@ -69,7 +69,7 @@ class Texts:
             laid = [self.lay(x, shape, places) for x in qkv]
             T = shape[1]
             y = attention(*laid, self.mask[:T, :T])  # (B, H, T, D)
-            found.append(y.transpose(1, 2).flatten(0, 1)[places])
+            found.append(y.transpose(1, 2).flatten(0, 1).index_select(0, places))
         return torch.cat(found)
 
     def lay(self, x: Tensor, shape: torch.Size, places: Tensor) -> Tensor:

@@ -55,16 +55,16 @@ class Config:
 
     base_families: str = option("", "families of questions, such as add,sort; all if it is empty")
     base_levels: int = option(3, "levels that the base meets: 1 to this", 1)
-    base_steps: int = option(3000, "optimiser steps", 1)
-    base_chain_steps: int = option(150, "of these steps, the first that see `chain` alone")
+    base_steps: int = option(2000, "optimiser steps", 1)
+    base_chain_steps: int = option(100, "of these steps, the first that see `chain` alone")
     base_question_steps: int = option(
-        300, "of these steps, the last that also learn what questions look like"
+        200, "of these steps, the last that also learn what questions look like"
     )
     base_question_weight: float = option(
         0.3, "weight of a question's tokens in the loss of those steps; an answer's weigh 1"
     )
     base_lr: float = option(3e-3, "peak learning rate, Muon and AdamW alike")
-    base_batch: int = option(32, "problems a step", 1)
+    base_batch: int = option(48, "problems a step", 1)
 
     arm: str = option("failure", "what is learned from, and how; the README has a line for each")
     corrector: str = option(
@@ -90,7 +90,7 @@ class Config:
         " and as many samples for `self`",
         1,
     )
-    temperature: float = option(0.7, "of those samples")
+    temperature: float = option(0.7, "of those samples", 0.05)
     limit: int = option(256, "longest completion, in tokens", 1)
 
     passes: float = option(
@@ -98,10 +98,10 @@ class Config:
         "examples that are trained on in a round, replayed ones included,"
         " for each correction of that round",
     )
-    steps: int = option(800, "LoRA steps a round, at most", 1)
-    batch: int = option(32, "examples a step", 1)
+    steps: int = option(400, "LoRA steps a round, at most", 1)
+    batch: int = option(64, "examples a step", 1)
     lr: float = option(1.5e-3, "peak learning rate (AdamW)")
-    replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 1)
+    replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 0.9)
     newest: float = option(0.5, "share of the failures in a batch that is from this round", 0, 1)
     question_weight: float = option(
         0.1, "weight of a question's tokens in the loss; an answer's weigh 1"
@@ -154,11 +154,13 @@ PRESETS: dict[str, Row] = {
         "base_chain_steps": 60,
         "base_question_steps": 40,
         "base_lr": 6e-3,
+        "base_batch": 32,
         "rounds": 2,
         "dev_questions": 512,
         "questions": 640,
         "limit": 64,
         "steps": 220,
+        "batch": 32,
         "lr": 3e-3,
         "replay": 0.3,
         "r": 32,

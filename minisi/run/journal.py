@@ -46,11 +46,11 @@ class Journal:
         rows = read_rows(self.folder / "answers.jsonl")
         return [digit == "1" for digit in rows[-1]["right"]] if rows else []
 
-    def commit(self, row: Row, right: list[bool], model: Row, facts: Row) -> None:
+    def commit(self, row: Row, right: list[bool], tensors: Row, facts: Row) -> None:
         """Make a round count: log its figures and test answers, save the weights."""
         digits = "".join(f"{ok:d}" for ok in right)
         round = row["round"]
         append_rows(self.folder / "answers.jsonl", [{"round": round, "right": digits}])
         append_rows(self.folder / "metrics.jsonl", [row])
-        checkpoint.commit(self.folder, round, {"model": model}, self.facts | facts)
+        checkpoint.commit(self.folder, round, tensors, self.facts | facts)
         self.rows.append(row)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from minisi.lab.compare import forgotten, main, results, same_budget, summarise
+from minisi.lab.compare import forgotten, main, same_budget, spent, summarise
+from minisi.lab.results import results
 from minisi.lab.statistics import mcnemar
 from minisi.run.checkpoint import commit
 from minisi.run.config import Config
@@ -16,12 +17,13 @@ from minisi.run.runtime import UserError
 BUDGET = [{"round": n, "steps": 3, "batch": 8, "corrections": 10 * n} for n in range(3)]
 
 
-@pytest.mark.parametrize("name", ["steps", "batch", "corrections"])
+@pytest.mark.parametrize("name", ["steps", "corrections"])
 @pytest.mark.parametrize("arm", ["random", "corrupt", "full", "norepl"])
 def test_an_unequal_budget_is_refused_by_its_name(arm, name):
     same_budget(arm, BUDGET, BUDGET)
     unequal = [*BUDGET[:2], {**BUDGET[2], name: 21}]
-    wanted = f"round 2: {name} 21 in {arm}, {BUDGET[2][name]} in failure"
+    own, other = (spent(rows)[1][name] for rows in (unequal, BUDGET))
+    wanted = f"round 2: {name} {own} in {arm}, {other} in failure"
     with pytest.raises(UserError, match=wanted):
         same_budget(arm, unequal, BUDGET)
 
@@ -31,12 +33,19 @@ def test_some_arms_and_all_correctors_have_budgets_of_their_own(arm):
     same_budget(arm, [*BUDGET[:2], {**BUDGET[2], "steps": 21, "corrections": 21}], BUDGET)
 
 
+def test_one_that_restarts_shares_corrections_alone():
+    same_budget("restart", [*BUDGET[:2], {**BUDGET[2], "steps": 21}], BUDGET)
+    with pytest.raises(UserError, match="corrections 11 in restart, 10 in failure"):
+        same_budget("restart", [*BUDGET[:2], {**BUDGET[2], "corrections": 21}], BUDGET)
+
+
 def test_what_is_forgotten_is_what_the_known_cells_lost():
     before = {"by_cell": {"add/1": 0.9, "add/2": 0.5, "sub/2": 0.6, "add/4": 1.0}}
     after = {"by_cell": {"add/1": 0.8, "add/2": 0.7, "sub/2": 0.4, "add/4": 0.0}}
     assert forgotten(before, after, 3) == pytest.approx((0.1 + 0 + 0.2) / 3)
     assert forgotten(before, after, 1) == pytest.approx(0.1)
     assert forgotten(before, before, 4) == 0
+    assert forgotten(before, after, 0) is None
 
 
 @pytest.mark.parametrize("given", [{"arm": "random"}, {"seed": 3}, {"base": "b"}], ids=str)
@@ -53,6 +62,7 @@ ARMS = ("failure", "random")
 SEEDS = (1, 2)
 SHARES = {"failure": (0.4, 0.6, 0.9), "random": (0.4, 0.6, 0.8)}  # right after each round
 SAME = {"steps": 3, "batch": 8, "train_tokens": 1000, "generated_tokens": 500, "seconds": 2.5}
+SAME |= {"verdicts": 70, "test_tokens": 30.5}
 SAME |= {"broken": 2, "auroc": 0.8, "ece": 0.1, "test_n": N, "test_low": 0.0, "test_high": 1.0}
 SAME |= {"by_level": {"1": 0.5, "2": 0.25}}
 MEASURES = {"auroc": 0.8, "ece": 0.1, "aurc": 0.1, "precision": 0.75, "recall": 0.5}
@@ -133,7 +143,9 @@ def test_the_summary_has_the_means_of_each_arm(found):
         assert arm["test_accuracy"] == pytest.approx(np.mean(accuracies(arm["arm"])))
         assert arm["test_right_steps"] == pytest.approx(arm["test_accuracy"] / 2)
         assert arm["test_low"] < arm["test_accuracy"] < arm["test_high"]
-        assert arm["n"] == 2 * N
+        assert arm["n"] == N
+        assert arm["verdicts"] == 210
+        assert arm["levels_after"] == {"1": 0.5, "2": 0.25}
         assert arm["fixed"] == 3 * 5.5
     assert [arm["forgotten"] for arm in found["arms"]] == pytest.approx([0, 0.1])
 
@@ -152,6 +164,15 @@ def test_runs_with_unequal_budgets_are_not_compared(tmp_path):
     play(tmp_path, "random", 1, price=51)
     with pytest.raises(UserError, match="corrections 51 in random, 50 in failure"):
         summarise(tmp_path, ["failure", "random"], [1])
+
+
+def test_without_a_question_of_the_bases_levels_the_figures_are_json_and_the_cells_empty(found):
+    fresh = json.loads(json.dumps(found))
+    for row in fresh["arms"] + fresh["cells"]:
+        row |= {"known_before": None, "known_after": None, "forgotten": None}
+    first, _, _, second, _ = tables(results(fresh))
+    assert {row["forgotten"] for row in first} == {""}
+    assert {row["levels of the base"] for row in first + second} == {""}
 
 
 # RESULTS.md.
@@ -182,15 +203,19 @@ def test_the_page_has_its_command_and_its_picture_on_top(found):
 
 
 def test_the_first_table_has_each_arm_and_what_sets_it_apart_from_failure(found):
-    first, _, _ = tables(results(found))
+    first, prices, levels, *_ = tables(results(found))
     assert [row["arm"] for row in first] == list(ARMS)
     for row, arm in zip(first, found["arms"], strict=True):
         mean = float(row["after (95 % interval)"].split("**")[1])
-        assert (row["n"], row["corrections"]) == (f"{2 * N}", "100")
+        assert row["n"] == f"{N}"
         assert mean == pytest.approx(arm["test_accuracy"], abs=5e-4)
         assert float(row["with right steps"]) == pytest.approx(mean / 2, abs=1e-3)
         assert float(row["forgotten"]) == pytest.approx(100 * arm["forgotten"], abs=0.005)
 
+    assert [row["arm"] for row in prices] == [row["arm"] for row in levels] == list(ARMS)
+    assert {row["corrections"] for row in prices} == {"100"}
+    assert {row["tokens an answer"] for row in prices} == {"30"}
+    assert {row["level 2"] for row in levels} == {"0.250 -> 0.250"}
     points = [row["points to `failure`"] for row in first]
     assert points[0] == ""
     mean, low, high = [100 * found["arms"][1][f"to_failure{end}"] for end in ("", "_low", "_high")]
@@ -204,7 +229,7 @@ def price(cell):
 
 
 def test_the_second_table_has_each_run_and_says_what_was_not_reached(found):
-    _, second, _ = tables(results(found))
+    *_, second, _ = tables(results(found))
     for row, cell in zip(second, found["cells"], strict=True):
         assert (row["arm"], row["seed"]) == (cell["arm"], str(cell["seed"]))
         assert row["corrections"] == "100"
@@ -214,7 +239,7 @@ def test_the_second_table_has_each_run_and_says_what_was_not_reached(found):
 
 
 def test_the_second_table_has_mcnemars_p_but_not_for_failure_itself(found):
-    _, second, _ = tables(results(found))
+    *_, second, _ = tables(results(found))
     told = [row["McNemar's p"] for row in second]
     assert told[:2] == ["", ""]
     wanted = [cell["mcnemar"] for cell in found["cells"][2:]]

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from minisi.lab.controls import ARMS
 from minisi.lab.evaluate import (
     Examiner,
     accuracy,
@@ -197,7 +198,12 @@ def test_an_examiner_asks_in_order_and_nobody_counts_its_tokens(monkeypatch):
     monkeypatch.setattr(student, "confirm", unconfirmed)
     counting = SimpleNamespace(tokens=0)
     run = SimpleNamespace(
-        model=None, codec=None, config=Config(), progress=Quiet(), student=counting
+        model=None,
+        codec=None,
+        config=Config(),
+        progress=Quiet(),
+        student=counting,
+        arm=ARMS["failure"],
     )
     attempts = Examiner([], []).ask(run, QUESTIONS)
     assert [attempt.problem for attempt in attempts] == QUESTIONS

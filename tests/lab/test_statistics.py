@@ -7,8 +7,8 @@ import pytest
 
 from minisi.lab.statistics import (
     auroc,
-    bootstrap,
     ece,
+    interval,
     mcnemar,
     reliability,
     risk_coverage,
@@ -59,26 +59,62 @@ def coins(shape, p, seed=0):
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
 def test_with_one_seed_the_interval_is_the_normal_one_of_a_mean(p):
     x = coins((1, 500), p)
-    low, high = bootstrap(x)
-    half = 1.96 * x.std() / 500**0.5
-    assert low == pytest.approx(x.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(x.mean() + half, abs=0.1 * half)
+    half = 1.959964 * x.std(ddof=1) / 500**0.5
+    assert interval(x) == pytest.approx((x.mean() - half, x.mean() + half))
 
 
-def test_with_many_seeds_their_spread_widens_the_interval():
-    x = coins((12, 300), np.linspace(0.2, 0.8, 12)[:, None])
-    low, high = bootstrap(x)
-    of_seeds = x.mean(1).var() / 12
-    of_questions = x.var(1).mean() / (12 * 300)
-    spread = (of_seeds + of_questions) ** 0.5
-    assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.1)
+def test_where_all_questions_are_alike_it_is_students_interval_of_the_seeds():
+    means = np.array([0.9, 0.8, 0.7, 0.6, 0.9])
+    x = np.repeat(means[:, None], 50, 1)
+    half = 2.776 * means.std(ddof=1) / 5**0.5
+    assert interval(x) == pytest.approx((means.mean() - half, means.mean() + half))
+
+
+def test_where_all_seeds_agree_more_of_them_do_not_narrow_it():
+    x = coins((1, 400), 0.3)
+    assert interval(np.repeat(x, 7, 0)) == pytest.approx(interval(x))
 
 
 def test_the_interval_of_no_difference_is_zero_and_of_chance_holds_zero():
-    assert bootstrap(np.zeros((3, 50))) == [0, 0]
-    low, high = bootstrap(coins((3, 400), 0.5) - coins((3, 400), 0.5, seed=1))
+    assert interval(np.zeros((3, 50))) == (0, 0)
+    low, high = interval(coins((3, 400), 0.5) - coins((3, 400), 0.5, seed=1))
     assert low < 0 < high
-    assert high - low < 0.2
+    assert high - low < 0.4
+
+
+def chances(rng, seeds, spread, hard):
+    """How likely each seed answers each of 400 questions, which differ as the seeds do."""
+    of_seed = rng.normal(0, spread, (seeds, 1))
+    return 1 / (1 + np.exp(-hard - of_seed))
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("spread", [0.0, 0.2, 0.6])
+def test_it_covers_the_mean_of_all_seeds_and_questions(seeds, spread):
+    rng = np.random.default_rng(seeds)
+    wide = rng.normal(3, 2, 200_000)
+    middle = chances(rng, 1, 0.0, wide).mean()
+    if spread:
+        middle = np.mean([chances(rng, 1, spread, wide).mean() for _ in range(200)])
+    held = []
+    for _ in range(1000):
+        p = chances(rng, seeds, spread, rng.normal(3, 2, 400))
+        low, high = interval((rng.random(p.shape) < p).astype(float))
+        held.append(low <= middle <= high)
+    assert np.mean(held) >= 0.93
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_it_covers_the_difference_of_two_arms_that_are_asked_the_same(seeds):
+    rng = np.random.default_rng(seeds)
+    held = []
+    for _ in range(1000):
+        hard = rng.normal(3, 2, 400)
+        arms = [chances(rng, seeds, 0.3, hard) for _ in range(2)]
+        right = [(rng.random(p.shape) < p).astype(float) for p in arms]
+        low, high = interval(right[0] - right[1])
+        held.append(low <= 0 <= high)
+    assert np.mean(held) >= 0.93
 
 
 @pytest.mark.parametrize(("seed", "levels"), CASES)

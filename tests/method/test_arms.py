@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minisi.lab.controls import ARMS, all_weights, shifted
-from minisi.method import finetune
+from minisi.lab.controls import ARMS, all_weights, by_parts, matched, shifted
+from minisi.method import finetune, student
 from minisi.method.attempt import Attempt, Verdict
 from minisi.method.run import Run
 from minisi.run.config import Config
 from minisi.run.runtime import dice
 from minisi.tasks.families import FAMILIES
-from minisi.tasks.problems import Problem, balanced, solve
+from minisi.tasks.problems import BAR, Problem, balanced, solve
+
+from ..answers import said, unconfirmed
+from ..conftest import Quiet
 
 FLAGGED = [False, True, False, True, False, True, False, False]
 ALL = set(range(len(FLAGGED)))
@@ -32,7 +35,7 @@ def asked(flagged):
 def picked(name, rng, budget, flagged=FLAGGED):
     """The numbers of what an arm picks in a run's first round; no budget is None."""
     run = SimpleNamespace(arm=ARMS[name], round=1, dice=lambda purpose: rng)
-    run.budget = None if budget is None else [budget]
+    run.budget = None if budget is None else [{"corrections": budget, "steps": 1}]
     return [int(attempt.problem.question) for attempt in Run.pick(run, asked(flagged))]
 
 
@@ -79,6 +82,35 @@ def test_what_is_drawn_is_drawn_with_equal_chances(name, budget, failed, others)
 @pytest.mark.parametrize("name", ARMS)
 def test_nothing_asked_is_nothing_picked(name, budget):
     assert picked(name, Random(0), budget, flagged=[]) == []
+
+
+def kinds(attempts):
+    return Counter(attempt.cell for attempt in attempts)
+
+
+@pytest.mark.parametrize("budget", [None, 2, 5, 40])
+def test_what_is_matched_has_the_shares_of_what_failed_and_is_drawn_within_them(budget):
+    cells = [("add", 1), ("add", 4), ("sub", 4), ("sub", 1)]
+    failed = {("add", 4): 3, ("sub", 4): 2}
+    count = sum(failed.values()) if budget is None else budget
+    wanted = {cell: n * count // 5 for cell, n in failed.items()}
+    drawn = Counter()
+    for seed in range(300):
+        attempts = [
+            Attempt(Problem(*cell, str(i)), verdict=Verdict("wrong", 0.5, i < failed.get(cell, 0)))
+            for cell in cells
+            for i in range(20)
+        ]
+        found = matched(Random(seed), attempts, count)
+        assert len(found) == len(set(map(id, found))) == count
+        got = kinds(found)
+        if budget is None:
+            assert got == failed
+        assert all(got[cell] >= min(20, n) for cell, n in wanted.items())
+        drawn.update(attempt.problem.question for attempt in found if attempt.cell == cells[1])
+    assert len(drawn) == 20  # those that failed are not preferred
+    if budget is None:
+        assert max(drawn.values()) < 2 * min(drawn.values())
 
 
 def corrected(problems, corrections):
@@ -136,3 +168,33 @@ def test_a_blend_goes_from_before_to_after_and_back(tiny, monkeypatch):
         exact = {} if share == 0.5 else {"rtol": 0, "atol": 0}
         for name, weight in model.state_dict().items():
             torch.testing.assert_close(weight, wanted[name], **exact)
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_by_parts_is_what_the_ways_agree_on_or_else_what_is_said_at_once(agreed, monkeypatch):
+    problems = balanced(dice(1, "by parts"), "test", 2, 16)
+    whole = {problem.prompt for problem in problems}
+    calls = []
+
+    def generate(model, codec, prompts, limit, **sampling):
+        calls.append(prompts)
+        found = []
+        for prompt in prompts:
+            text = solve(prompt.removesuffix(BAR)).target if agreed else "no bar"
+            found.append(said("at once|1" if prompt in whole else text, 0.5, 0.5))
+        return found
+
+    monkeypatch.setattr(student, "generate", generate)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
+    attempts = [Attempt(problem) for problem in problems]
+    asked = student.Student(None, None, 60, Quiet())
+    by_parts(asked, attempts)
+    texts = [attempt.completion.text for attempt in attempts]
+    if agreed:
+        wanted = [problem.target for problem in problems]
+        assert sum(map(str.__eq__, texts, wanted)) > len(problems) / 2
+        assert asked.tokens > 2 * len(problems)
+    else:
+        assert texts == ["at once|1"] * len(problems)
+    assert all(attempt.completion.probabilities for attempt in attempts)
+    assert len(calls) > 1

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,7 @@ def a_run(arm="failure", corrector="solver", **settings):
     run = SimpleNamespace(config=config, arm=ARMS[arm], memory=Memory(), round=1, teacher=teacher)
     run.dice = lambda purpose: dice(config.seed, purpose, 1)
     run.families = chosen(config.base_families)
+    run.budget = None
     return run
 
 
@@ -214,3 +216,35 @@ def test_where_nothing_is_learned_nothing_is_logged(learning):
     run = learning()
     assert finetune.finetune(run, []) == Learned()
     assert logged(run) == []
+
+
+def test_a_lesson_has_the_steps_of_its_budget_if_its_arm_shares_them():
+    for arm, wanted in {"failure": 7, "random": 7, "fresh": None, "static": None}.items():
+        run = a_run(arm)
+        free = finetune.length(run, ATTEMPTS)
+        run.budget = [{"corrections": 3, "steps": 7}]
+        assert free != 7
+        assert finetune.length(run, ATTEMPTS) == (wanted or free)
+
+
+def test_an_arm_that_restarts_has_steps_for_all_that_is_remembered_and_trains_the_base(tiny):
+    run = a_run("restart")
+    run.memory.corrected = lambda: [None] * 40
+    assert finetune.length(run, ATTEMPTS) == 4 * 40 / 8
+    run.model = tiny(seed=5)
+    run.base = {name: weight.clone() for name, weight in tiny(seed=6).state_dict().items()}
+    before = []
+
+    def trains(run, batches, rate):
+        before.append({name: weight.clone() for name, weight in run.model.state_dict().items()})
+        return finetune.Learned(steps=1)
+
+    run.arm = run.arm._replace(trains=trains)
+    run.folder = Path("run")
+    run.codec = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "append_rows", lambda path, rows: None)
+        patch.setattr(finetune, "encode", lambda codec, pairs: pairs)
+        finetune.finetune(run, ATTEMPTS)
+    (found,) = before
+    assert all(torch.equal(found[name], weight) for name, weight in run.base.items())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from minisi.lab.controls import ARMS
 from minisi.method.attempt import Attempt
 from minisi.method.detect import RAW, Detector, fit
 from minisi.method.finetune import Learned
@@ -64,11 +65,24 @@ class Student:
             attempt.completion = completion
 
 
-def stub(model, student, **changed):
+def stub(model, student, arm="failure", **changed):
     """As much of a run as the gate needs."""
     config = Config(**changed)
     teacher = TEACHERS["solver"](config, student)
-    return SimpleNamespace(model=model, student=student, teacher=teacher, config=config)
+    run = SimpleNamespace(model=model, student=student, teacher=teacher, config=config)
+    run.arm = ARMS[arm]
+    return run
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("arm", ["stack", "restart"])
+def test_without_a_gate_all_that_was_learned_is_kept(arm, share):
+    scales = []
+    learned = Learned(steps=1, set_strength=scales.append)
+    run = stub(nn.Sequential(), Student([share]), arm=arm)
+    gated = gate(run, learned, exam_of(0.5))
+    assert (gated.scale, gated.exam.accuracy) == (1.0, share)
+    assert scales == [1.0, 1.0]
 
 
 FOUND = [  # accuracies at the scales, and which of these is the best, where 0.5 was reached before

@@ -64,6 +64,6 @@ def test_what_somebody_was_asked_about_is_not_its_own_correction(corrector):
         assert not kept(corrector, "right", PROBLEM.target, again=True, source=source)
 
 
-@pytest.mark.parametrize("arm", ["random", "fresh", "static"])
+@pytest.mark.parametrize("arm", ["fresh", "static"])
 def test_an_arm_that_knows_of_no_failures_keeps_nothing(arm):
     assert not kept("solver", "unsure", PROBLEM.target, arm=arm)

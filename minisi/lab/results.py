@@ -1,0 +1,127 @@
+"""RESULTS.md: the tables of a comparison.  It formats figures, and computes none."""
+
+from ..run.runtime import Row
+from .report import score_table, table
+
+EACH = ("auroc", "ece", "label_coverage", "label_precision")  # of a cell, after each round
+LEVELS = ("levels_before", "levels_after")  # accuracy by level
+PAGE = """# Arms compared
+
+    {command}
+
+![accuracy by corrections](compare.png)
+
+{arms}
+
+Each row is the mean over {seeds} seeds, which are all asked the same n questions.  The 95 %
+intervals are for other seeds and other questions; differences are paired by question.  *Levels of
+the base* is the accuracy on the levels that the base was taught, before and after.  *Forgotten*:
+of each cell of family and level that the base was taught what it lost, or 0 where it gained, in
+points, the mean over all of them; noise counts as loss.
+
+{prices}
+
+What learning took, in all rounds.  *Corrections* of `self` are questions that it looked for a
+correction of, and of `vote` those that it flagged: both get none from outside.  *Verdicts* are
+answers that the key called right or wrong.  *Tokens an answer* are those that are written for a
+test question.
+
+{levels}
+
+Accuracy by level, of the base and at the end.  `parts` learns as `failure` does, and is asked by
+parts; so its base is what the program can do that takes questions apart, without any learning.
+
+{cells}
+
+McNemar's p, exact, is of one run against `failure` with its seed.  *To reach 90 %* is the number
+of corrections when the test accuracy first stood there.  AUROC and ECE are of the rounds after the
+base, on each round's new questions, which had no part in the fit.  *Labelled* and *labels right*
+are the lowest and highest share of the rounds.
+
+{scores}
+
+The detector in the runs of `failure`, the mean over rounds and seeds.
+"""
+SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
+ARM_TITLES = (
+    "arm | n | base | after (95 % interval) | with right steps | points to `failure`"
+    " | levels of the base | forgotten"
+)
+ARM = (
+    "| {arm} | {n:,} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
+    " | {test_right_steps:.3f} | {points} | {known} | {lost} |"
+)
+PRICE_TITLES = (
+    "arm | corrections | verdicts | trained tokens | generated | tokens an answer | seconds"
+)
+PRICE = (
+    "| {arm} | {corrections:,.0f} | {verdicts:,.0f} | {train_tokens:,.0f}"
+    " | {generated_tokens:,.0f} | {test_tokens:.0f} | {seconds:.0f} |"
+)
+CELL_TITLES = (
+    "arm | seed | base | after (95 % interval) | McNemar's p | corrections | to reach 90 %"
+    " | levels of the base | lowest AUROC | highest ECE | labelled | labels right"
+)
+CELL = (
+    "| {arm} | {seed} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
+    " | {p} | {corrections:,} | {reached} | {known}"
+    " | {auroc[0]:.3f} | {ece[1]:.3f} | {label_coverage[0]:.2f}-{label_coverage[1]:.2f}"
+    " | {label_precision[0]:.2f}-{label_precision[1]:.2f} |"
+)
+
+
+def line(arm: Row) -> str:
+    """An arm in a line."""
+    return SHORT.format(**arm, points=points(arm))
+
+
+def points(arm: Row) -> str:
+    """How many points an arm is from `failure`, with the interval."""
+    if arm["arm"] == "failure":
+        return ""
+    ends = (100 * arm[f"to_failure{end}"] for end in ("", "_low", "_high"))
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*ends)
+
+
+def known(row: Row) -> str:
+    """Accuracy on the levels of the base, before and after; empty where no question is of them."""
+    if row["known_before"] is None:
+        return ""
+    return "{known_before:.3f} -> {known_after:.3f}".format(**row)
+
+
+def arm_line(arm: Row) -> str:
+    """An arm in the first table."""
+    lost = "" if arm["forgotten"] is None else f"{100 * arm['forgotten']:.2f}"
+    return ARM.format(**arm, points=points(arm), known=known(arm), lost=lost)
+
+
+def level_line(arm: Row) -> str:
+    """An arm in the table of levels."""
+    pairs = zip(*(arm[name].values() for name in LEVELS), strict=True)
+    cells = [f"{before:.3f} -> {after:.3f}" for before, after in pairs]
+    return f"| {arm['arm']} | {' | '.join(cells)} |"
+
+
+def cell_line(one: Row) -> str:
+    """A cell in the second table."""
+    ends = {name: (min(one[name]), max(one[name])) for name in EACH}
+    p = "" if one["arm"] == "failure" else f"{one['mcnemar']:.1g}"
+    reached = f"{one['price']:,}" if one["price"] >= 0 else "never"
+    return CELL.format(**{**one, **ends}, p=p, reached=reached, known=known(one))
+
+
+def results(found: Row) -> str:
+    """RESULTS.md: the command, the arms, their prices and levels, the cells, the scores."""
+    arms = found["arms"]
+    cells = found["cells"]
+    levels = " | ".join(f"level {level}" for level in arms[0]["levels_after"])
+    return PAGE.format(
+        command=found["command"],
+        seeds=len(found["seeds"]),
+        arms=table(ARM_TITLES, map(arm_line, arms)),
+        prices=table(PRICE_TITLES, [PRICE.format(**arm) for arm in arms]),
+        levels=table(f"arm | {levels}", map(level_line, arms)),
+        cells=table(CELL_TITLES, map(cell_line, cells)),
+        scores=score_table(found["scores"]),
+    )
