@@ -15,6 +15,7 @@ from typing import Any
 
 from .runtime import ROOT, Row
 
+MOST = 2.0**53  # beyond it whole numbers are no longer exact everywhere
 DEVICES = ("auto", "cpu", "cuda")
 GROUPS = {  # of settings, by the first of each
     "preset": "run",
@@ -120,7 +121,7 @@ class Config:
         for f in fields(self):
             value = getattr(self, f.name)
             low, high = f.metadata["limits"]
-            if isinstance(value, str) or (low <= value <= high and value < inf):
+            if isinstance(value, str) or (low <= value <= high and value < MOST):
                 continue
             end = "any number" if high == inf else high
             raise ValueError(f"--{f.name} {value} is outside {low} to {end}")

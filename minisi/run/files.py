@@ -13,7 +13,8 @@ from .runtime import Row, UserError, warn_once
 # What an operating system, or a network's file system, says of what it can't do.
 UNABLE = (
     *(errno.EACCES, errno.EPERM, errno.EINVAL, errno.EBADF),
-    *(errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK),
+    *(errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.ENOTTY, errno.ENODEV),
+    *(errno.EISDIR, errno.EROFS),
 )
 
 
@@ -53,7 +54,7 @@ def sync(path: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that a person can read."""
-    write(path, json.dumps(content, indent=2) + "\n")
+    write(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -174,7 +174,7 @@ def cli(main: Callable[[], None], goes_on: bool = True) -> None:
         sys.exit(f"error: {error}")
     except (MemoryError, RuntimeError) as error:
         needed = re.search(r"memory.*?(tried to allocate [\d.]+ \w+)", str(error), re.IGNORECASE)
-        if not needed and not isinstance(error, MemoryError):
+        if not (needed or "overflow" in str(error) or isinstance(error, MemoryError)):
             raise
         what = f": it {needed[1]}" if needed else ""
         sys.exit(

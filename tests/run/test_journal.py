@@ -39,7 +39,7 @@ def play(config, *rounds):
         for round in rounds:
             weights = {"w": torch.full((2,), float(round))}
             facts = {"corrections": 10 * round}
-            journal.commit({"round": round, "x": 0.5}, RIGHT[round], weights, facts)
+            journal.commit({"round": round, "x": 0.5}, RIGHT[round], {"model": weights}, facts)
 
 
 def played(journal):
@@ -67,7 +67,7 @@ def test_a_new_run_has_a_folder_and_nothing_in_its_past(config):
 def test_a_round_that_was_committed_is_there_at_once(config):
     with opened(config) as journal:
         row = {"round": 0, "x": 0.5}
-        journal.commit(row, RIGHT[0], {"w": torch.ones(2)}, {"corrections": 0})
+        journal.commit(row, RIGHT[0], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
         assert journal.rows == [row]
         assert journal.answers() == RIGHT[0]
 
@@ -107,7 +107,7 @@ def test_a_log_goes_back_to_what_it_was_when_a_round_was_committed(name, config)
     play(config, 0)
     with opened(config) as journal:
         append_rows(log, [{"round": 1, "right": "110"}])
-        journal.commit({"round": 1}, RIGHT[1], {"w": torch.ones(2)}, {"corrections": 0})
+        journal.commit({"round": 1}, RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
     committed = log.read_bytes()
     assert b"110" in committed
     append_rows(log, [{"round": 2}])
@@ -133,7 +133,7 @@ def test_a_round_with_a_weight_that_is_not_finite_does_not_count(config):
     with opened(config) as journal:
         weights = {"w": torch.tensor([1.0, torch.nan])}
         with pytest.raises(FloatingPointError):
-            journal.commit({"round": 2}, RIGHT[2], weights, {"corrections": 20})
+            journal.commit({"round": 2}, RIGHT[2], {"model": weights}, {"corrections": 20})
         assert played(journal) == [0, 1]
     with opened(config) as journal:
         assert played(journal) == [0, 1]

@@ -14,7 +14,7 @@ from minisi.run import files, runtime
 from minisi.run.checkpoint import lock
 from minisi.run.config import Config
 from minisi.run.files import sha256, write
-from minisi.run.runtime import ROOT
+from minisi.run.runtime import ROOT, UserError
 
 from ..programs import python
 
@@ -91,8 +91,17 @@ def test_what_a_file_system_cannot_do_is_left_out_with_one_warning(
     assert capsys.readouterr().err.count("warning: ") == 1
     if number != errno.EACCES:  # which says that somebody else has the lock
         monkeypatch.setattr(fcntl, "flock", unable)
-        lock(tmp_path).close()
+        lock(tmp_path / "run").close()
         assert "can't be locked" in capsys.readouterr().err
+
+
+def test_a_folder_with_other_files_is_not_taken_but_an_empty_one_is(tmp_path):
+    with pytest.raises(UserError, match="data holds other files: name a new folder"):
+        lock(runtime.ROOT / "data")
+    (tmp_path / ".hidden").write_text("")
+    lock(tmp_path).close()
+    (tmp_path / "notes.txt").write_text("")
+    lock(tmp_path).close()  # it is a run's by now
 
 
 def test_a_disk_that_fails_is_no_file_system_that_cannot(tmp_path, monkeypatch):
@@ -136,6 +145,7 @@ def test_seeds_without_a_comparison_are_refused():
         "MemoryError",
         "RuntimeError('DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes.')",
         "RuntimeError('CUDA out of memory. Tried to allocate 2.00 GiB.')",
+        "RuntimeError('Storage size calculation overflowed with sizes=[4]')",
     ],
 )
 def test_too_little_memory_is_one_sentence(error):
