@@ -3,9 +3,11 @@
 A harm has no arguments; a function with arguments returns one.
 """
 
+import fcntl
 import os
 import random
 import resource
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,6 +62,35 @@ def closed_reader():
 def full_output():
     """A harm: stdout is a file on a full disk."""
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+def unable(name, number):
+    """A harm: the system says of `os.fsync` or `fcntl.flock` that it can't do that here."""
+    return partial(set_unable, name, number)
+
+
+def set_unable(name, number):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    setattr(os if name == "fsync" else fcntl, name, refuse)
+
+
+def no_stderr():
+    """A harm: stderr is closed, as in `python loop.py 2>&-`."""
+    os.close(2)
+    sys.stderr = None
+
+
+def ascii_streams():
+    """A harm: stdout and stderr take nothing but ASCII, as under LC_ALL=C."""
+    for name in ("stdout", "stderr"):
+        getattr(sys, name).reconfigure(encoding="ascii", errors="strict")
+
+
+def no_pictures():
+    """A harm: matplotlib is broken."""
+    sys.modules["matplotlib"] = object()
 
 
 # Faults in the numbers.

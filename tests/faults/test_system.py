@@ -1,5 +1,7 @@
 """What the system refuses ends a run in one sentence; once it gives again, the run goes on."""
 
+import errno
+import os
 import resource
 import shutil
 import subprocess
@@ -17,9 +19,19 @@ from minisi.run.files import append_rows
 from minisi.run.runtime import dice
 from minisi.tasks.problems import draw
 
-from .harms import closed_reader, full_output, less_memory, limit, nobody
+from .harms import (
+    ascii_streams,
+    closed_reader,
+    full_output,
+    less_memory,
+    limit,
+    no_pictures,
+    no_stderr,
+    nobody,
+    unable,
+)
 from .marks import quick, slow
-from .outcome import logs
+from .outcome import different, logs, outcome
 from .process import last_line, lost, one_sentence
 
 STARVED = {
@@ -41,6 +53,33 @@ def test_a_run_that_is_starved_ends_in_a_sentence_and_goes_on(what, runs, refere
     assert one_sentence(said) or what in ("no more memory", "nobody reads stdout")
     assert list(tmp_path.rglob("*.part")) == []
     assert lost(runs, tmp_path, reference) == []
+
+
+NEEDLESS = {
+    "files can't be synced": unable("fsync", errno.EINVAL),
+    "nothing is known of syncing": unable("fsync", errno.ENOSYS),
+    "no locks": unable("flock", errno.ENOLCK),
+    "no stderr": no_stderr,
+    "no pictures": no_pictures,
+    "streams of ASCII": ascii_streams,
+}
+
+
+@pytest.mark.parametrize("what", quick(NEEDLESS, "no locks", "no pictures"))
+def test_a_run_does_without_what_has_nothing_to_do_with_the_method(what, runs, reference, tmp_path):
+    code, said = runs.run(tmp_path, harms=[NEEDLESS[what]])
+    assert code == 0
+    assert "Traceback" not in said
+    assert different(outcome(tmp_path), reference.outcome) == []
+
+
+@slow
+def test_a_name_that_no_stream_can_show_costs_nothing(runs, reference, tmp_path):
+    folder = tmp_path / os.fsdecode(b"ma\xc3\xb1ana \xff")
+    code, said = runs.run(folder, harms=[ascii_streams])
+    assert code == 0
+    assert "Traceback" not in said
+    assert different(outcome(folder), reference.outcome) == []
 
 
 @slow
