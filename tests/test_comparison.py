@@ -7,10 +7,13 @@ import pytest
 
 import loop
 from minisi.lab import compare
+from minisi.method import student
 from minisi.run.files import append_rows
 from minisi.run.runtime import UserError
 
+from .answers import unconfirmed
 from .programs import rows, settings, timeless
+from .test_key import mostly
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -74,6 +77,20 @@ def test_finished_runs_are_kept_and_one_that_was_cut_short_goes_on(
     assert rows(cut, "lessons") == lessons
     assert (cut / "manifest-1.json").stat().st_mtime_ns == first
     assert told(copied) == told(compared.folder / "loop")
+
+
+@pytest.mark.parametrize("corrector", ["self", "vote"])
+def test_arms_share_their_steps_where_not_each_correction_is_found(
+    corrector, tmp_path, small_test_set, monkeypatch
+):
+    monkeypatch.setattr(student, "generate", mostly)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
+    changed = {"corrector": corrector, "compare": "random,matched", "seeds": "1", "samples": 2}
+    compare.compare(settings(tmp_path, small_test_set, **changed), loop.loop)
+    steps = [row["steps"] for row in rows(tmp_path / "loop" / "failure-1")]
+    assert steps[1] > 0
+    for arm in ("random", "matched"):
+        assert [row["steps"] for row in rows(tmp_path / "loop" / f"{arm}-1")] == steps
 
 
 def test_a_comparison_of_no_rounds_compares_the_bases(tmp_path, small_test_set):

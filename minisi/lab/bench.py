@@ -22,13 +22,19 @@ SIZE = 1024  # of the square matrices
 def rate(work: Callable[[], int], seconds: float = 3.0) -> float:
     """Units per second of `work`, which returns how many it did, after one call to warm up."""
     work()
+    wait()
     start = time.perf_counter()
     done = 0
     while time.perf_counter() - start < seconds:
         done += work()
+    wait()
+    return done / (time.perf_counter() - start)
+
+
+def wait() -> None:
+    """Until a GPU has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return done / (time.perf_counter() - start)
 
 
 def bench(device: str) -> None:

@@ -56,17 +56,24 @@ class Examiner:
     sets: dict[str, list[Problem]] = field(default_factory=dict)  # more of them, by name
     price: float = 0.0  # tokens a question that were written the last time
 
-    def ask(self, run: Run, problems: list[Problem]) -> list[Attempt]:
+    def ask(self, run: Run, attempts: list[Attempt]) -> list[Attempt]:
         """Ask questions as the arm says; the run does not count the tokens."""
-        attempts = [Attempt(problem, correction=problem.target) for problem in problems]
         student = Student(run.model, run.codec, run.config.limit, run.progress)
         run.arm.asks(student, attempts)
-        self.price = student.tokens / max(1, len(problems))
+        self.price = student.tokens / max(1, len(attempts))
         return attempts
+
+    def expected(self) -> list[Attempt]:
+        """The test questions, with what is likely to be said to them."""
+        return [Attempt(problem, correction=problem.target) for problem in self.test]
 
     def look(self, run: Run, weights: Weights) -> dict[str, Row]:
         """Ask the sets beside the test set."""
-        return {name: tally(self.ask(run, asked), weights) for name, asked in self.sets.items()}
+        found = {}
+        for name, problems in self.sets.items():
+            attempts = [Attempt(problem) for problem in problems]
+            found[name] = tally(self.ask(run, attempts), weights)
+        return found
 
     def compare(self, attempts: list[Attempt]) -> tuple[int, int]:
         """How many of the test questions were (fixed, broken) since they were asked last."""
@@ -182,7 +189,7 @@ def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) 
 
 def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     """Step 8: ask the test set, and write down the round's figures, a row of metrics.jsonl."""
-    tested = examiner.ask(run, examiner.test)
+    tested = examiner.ask(run, examiner.expected())
     price = examiner.price
     fixed, broken = examiner.compare(tested)
     attempts = played.attempts

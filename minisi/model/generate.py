@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..run.runtime import chunks
-from .gpt import GPT, Texts, even
+from .gpt import GPT, Texts, even, in_line
 from .tokenizer import EOS, Codec, Ids
 
-READ = 64  # texts that are read together
+READ = 65  # texts that are read together, in six groups with what fills them up
 ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 
@@ -198,8 +198,7 @@ def read(model: GPT, texts: Ids) -> tuple[list[float], list[float], list[bool]]:
     Its probability, the entropy of what could have stood there, and whether it is the likeliest.
     """
     device = model.head.weight.device
-    attend = Texts([len(text) for text in texts], device)
-    tokens = torch.tensor(list(chain.from_iterable(texts)), device=device)
+    tokens, attend = in_line(texts, device)
     logits = model(tokens, attend.positions, attend)[:-1]
     probabilities = logits.softmax(-1)
     sure = probabilities.gather(1, tokens[1:, None]).squeeze(1)

@@ -8,6 +8,7 @@ T time (the longest text), C width, H heads, D = C / H head width, F hidden widt
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from math import ceil
 
 import torch
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 
 from ..run.config import Config
 from ..run.runtime import chunks, torch_dice
+from .tokenizer import EOS, Ids
 
 THETA = 10_000.0  # of the rotary positions
 ROWS = 11  # texts of like length that are attended to together
+LINE = 64  # tokens: a line is filled up to a multiple of it, so that sizes come back
 EVEN = 16  # what counts of rows and places are filled up to a multiple of
 linear = partial(nn.Linear, bias=False)
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer; q, k, v (N, H, D) -> (N, H, D)
@@ -76,6 +79,15 @@ class Texts:
         """Tokens (n, H, D) of a group -> (B, H, T, D), zeros behind each text."""
         space = x.new_zeros(shape.numel(), *x.shape[1:])
         return space.index_copy(0, places, x).unflatten(0, shape).transpose(1, 2)
+
+
+def in_line(texts: Ids, device: torch.device) -> tuple[Tensor, Texts]:
+    """Texts one behind the other (N,), filled up to a multiple of LINE by one of EOS alone."""
+    tokens = list(chain.from_iterable(texts))
+    filler = LINE - len(tokens) % LINE
+    tokens += [EOS] * filler
+    lengths = [len(text) for text in texts]
+    return torch.tensor(tokens, device=device), Texts([*lengths, filler], device)
 
 
 class Block(nn.Module):

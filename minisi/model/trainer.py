@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .gpt import Texts
+from .gpt import in_line
 from .tokenizer import EOS, Codec
 
-LINE = 64  # tokens: a batch is filled up to a multiple of it, so that sizes come back
 Example = tuple[list[int], list[int]]  # token ids: prompt, target (end-of-text included)
 
 
@@ -38,26 +37,19 @@ def backward(model: nn.Module, examples: list[Example], prompt_weight: float) ->
     """
     device = next(model.parameters()).device
     rows = sorted(examples, key=lambda example: sum(map(len, example)))
-    tokens = []
     labels = []
     weights = []
     for prompt, target in rows:
-        tokens += prompt + target[:-1]
         labels += prompt[1:] + target
         weights += [prompt_weight] * (len(prompt) - 1) + [1.0] * len(target)
-    lengths = [len(prompt) + len(target) - 1 for prompt, target in rows]
-    filler = LINE - len(tokens) % LINE
-    tokens += [EOS] * filler
-    labels += [EOS] * filler
-    weights += [0.0] * filler
-    texts = Texts([*lengths, filler], device)
-    inputs = torch.tensor(tokens, device=device)  # (N,)
-    logits = model(inputs, texts.positions, texts)  # (N, V)
-    losses = F.cross_entropy(logits, torch.tensor(labels, device=device), reduction="none")
+    tokens, texts = in_line([prompt + target[:-1] for prompt, target in rows], device)
+    logits = model(tokens, texts.positions, texts)  # (N, V)
+    found = logits[: len(labels)]
+    losses = F.cross_entropy(found, torch.tensor(labels, device=device), reduction="none")
     targets = sum(len(target) for _, target in rows)
     loss = losses @ losses.new_tensor(weights) / targets
     loss.backward()
-    return loss.detach(), sum(lengths)
+    return loss.detach(), len(labels)
 
 
 def fit(

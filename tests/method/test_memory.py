@@ -263,3 +263,11 @@ def test_a_problem_is_known_by_its_own_family_where_two_look_alike(memory, monke
     memory.append([failed(problem) for problem in problems], 1)
     assert set(memory.failures) == {identity(p.question, "ordered") for p in problems}
     assert memory.unknown(problems) == []
+
+
+def test_what_was_never_as_its_correction_says_cannot_relapse(memory):
+    attempt = failed(PROBLEMS[0])
+    attempt.verdict = attempt.verdict._replace(kind="unsure")  # as `vote` calls it
+    memory.append([attempt], 1)
+    assert not any(memory.right.values())
+    assert memory.recall(Student({PROBLEMS[0]: say("1|1")})) == 0

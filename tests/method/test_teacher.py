@@ -420,3 +420,16 @@ def test_without_a_solver_nobody_vouches_by_the_key(monkeypatch):
     attempt = Attempt(SINGLE, completion=say(RIGHT), verdict=Verdict("right", 0.5, False))
     for name in ("self", "vote"):
         assert TEACHERS[name](Config(), None).vouches(attempt)
+
+
+@pytest.mark.parametrize("texts", [[], ["1+1=2|2"], ["1+1=2|2", "2"], ["1+1=2|2", "|2"]])
+def test_a_teacher_that_breaks_its_contract_is_stopped_at_once(texts):
+    class Careless(Teacher):
+        name = "careless"
+
+        def solutions(self, problems, stream):
+            return texts
+
+    attempts = [Attempt(problem) for problem in WHOLE[:2]]
+    with pytest.raises(ValueError, match=r"careless gave|zip"):
+        Careless(Config(), None).correct(attempts, STREAM)

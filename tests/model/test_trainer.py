@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.optim import SGD
 
-from minisi.model.gpt import Texts
+from minisi.model.gpt import LINE, Texts
 from minisi.model.optim import build
 from minisi.model.tokenizer import EOS
-from minisi.model.trainer import LINE, backward, encode, fit
+from minisi.model.trainer import backward, encode, fit
 from minisi.run.runtime import chunks, dice
 from minisi.tasks.problems import balanced
 
@@ -99,7 +99,7 @@ def test_texts_of_like_length_are_attended_to_together(examples, tiny, monkeypat
         met.extend(lengths)
         return Texts(lengths, *settings)
 
-    monkeypatch.setattr("minisi.model.trainer.Texts", noted)
+    monkeypatch.setattr("minisi.model.gpt.Texts", noted)
     backward(tiny(), examples, 0.0)
     *met, filler = met
     assert sum(met) == tokens_of(examples)
