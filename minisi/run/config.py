@@ -56,15 +56,15 @@ class Config:
 
     base_families: str = option("", "families of questions, such as add,sort; all if it is empty")
     base_levels: int = option(3, "levels that the base meets: 1 to this", 1)
-    base_steps: int = option(1700, "optimiser steps", 1)
+    base_steps: int = option(2000, "optimiser steps", 1)
     base_chain_steps: int = option(100, "of these steps, the first that see `chain` alone")
     base_question_steps: int = option(
-        170, "of these steps, the last that also learn what questions look like"
+        200, "of these steps, the last that also learn what questions look like"
     )
     base_question_weight: float = option(
         0.3, "weight of a question's tokens in the loss of those steps; an answer's weigh 1"
     )
-    base_lr: float = option(4e-3, "peak learning rate, Muon and AdamW alike")
+    base_lr: float = option(3e-3, "peak learning rate, Muon and AdamW alike")
     base_batch: int = option(48, "problems a step", 1)
 
     arm: str = option("failure", "what is learned from, and how; the README has a line for each")
@@ -95,7 +95,7 @@ class Config:
     limit: int = option(256, "longest completion, in tokens", 1)
 
     passes: float = option(
-        32.0,
+        36.0,
         "examples that are trained on in a round, replayed ones included,"
         " for each correction of that round",
     )
