@@ -192,10 +192,7 @@ def lock(folder: Path) -> Any:
     The lock goes with the process, however that ends (flock(2)).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    held = folder / "lock"
-    if not held.exists() and any(path.name[0] != "." for path in folder.iterdir()):
-        raise UserError(f"{folder} holds other files: name a new folder")
-    file = held.open("w")
+    file = (folder / "lock").open("w")
     try:
         import fcntl
 

@@ -16,6 +16,7 @@ from typing import Any
 from .runtime import ROOT, Row
 
 MOST = 2.0**53  # beyond it whole numbers are no longer exact everywhere
+ROOMS = ("minisi", "tests", "data", ".git")  # of the project, where no results belong
 DEVICES = ("auto", "cpu", "cuda")
 GROUPS = {  # of settings, by the first of each
     "preset": "run",
@@ -129,7 +130,9 @@ class Config:
             raise ValueError(f"--seeds {self.seeds}: write whole numbers with commas, as in 1,2,3")
         for name in ("base", "out"):
             folder = getattr(self, name)
-            if not folder.strip() or ROOT.is_relative_to(Path(folder).resolve()):
+            where = Path(folder).resolve()
+            inside = any(where.is_relative_to(ROOT / room) for room in ROOMS)
+            if not folder.strip() or inside or ROOT.is_relative_to(where):
                 raise ValueError(f"--{name} {folder!r} is no folder for results: name a new one")
         if Path(self.base).resolve() == Path(self.out).resolve():
             raise ValueError(f"--base and --out are both {self.out}: choose two folders")

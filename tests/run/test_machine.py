@@ -14,7 +14,7 @@ from minisi.run import files, runtime
 from minisi.run.checkpoint import lock
 from minisi.run.config import Config
 from minisi.run.files import sha256, write
-from minisi.run.runtime import ROOT, UserError
+from minisi.run.runtime import ROOT
 
 from ..programs import python
 
@@ -95,15 +95,6 @@ def test_what_a_file_system_cannot_do_is_left_out_with_one_warning(
         assert "can't be locked" in capsys.readouterr().err
 
 
-def test_a_folder_with_other_files_is_not_taken_but_an_empty_one_is(tmp_path):
-    with pytest.raises(UserError, match="data holds other files: name a new folder"):
-        lock(runtime.ROOT / "data")
-    (tmp_path / ".hidden").write_text("")
-    lock(tmp_path).close()
-    (tmp_path / "notes.txt").write_text("")
-    lock(tmp_path).close()  # it is a run's by now
-
-
 def test_a_disk_that_fails_is_no_file_system_that_cannot(tmp_path, monkeypatch):
     def broken(*arguments):
         raise OSError(errno.EIO, "I/O error")
@@ -124,12 +115,22 @@ def test_the_projects_files_are_found_from_anywhere(tmp_path, monkeypatch):
     assert runtime.belonging(Config.test).read_text() == "mine"
 
 
-@pytest.mark.parametrize("folder", ["", " ", ".", str(ROOT), str(ROOT.parent), "/", "runs/.."])
+SENSELESS = ["", " ", ".", str(ROOT), str(ROOT.parent), "/", "runs/.."]
+SENSELESS += ["data", "tests/run", "minisi/x/../y", ".git"]
+
+
+@pytest.mark.parametrize("folder", SENSELESS)
 @pytest.mark.parametrize("name", ["base", "out"])
 def test_a_folder_that_makes_no_sense_is_refused(name, folder, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match=f"--{name}"):
         Config(**{name: folder})
+
+
+@pytest.mark.parametrize("folder", ["runs/data", "database", "../data", "/tmp/minisi"])
+def test_any_other_folder_gets_results(folder, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert Config(out=folder).out == folder
 
 
 def test_seeds_without_a_comparison_are_refused():
