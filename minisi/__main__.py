@@ -1,4 +1,5 @@
-"""python -m minisi ask "347+586"      one question, answered and checked
+"""python -m minisi ask                what you type, answered and checked
+python -m minisi ask "347+586"      one question
 python -m minisi ask --file FILE    many questions, a JSON row for each
 python -m minisi bench              how fast this machine trains and decodes
 python -m minisi bench --peers      how fast GPT-2, PEFT and transformers are beside it
@@ -10,7 +11,7 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 
 from minisi.lab.testset import SETS
-from minisi.run.config import DEVICES, Config, Parser
+from minisi.run.config import DEVICES, Parser
 from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
@@ -26,7 +27,7 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     BENCH = COMMANDS.add_parser("bench", help="measure this machine")
     TESTSET = COMMANDS.add_parser("testset", help="print the rows of a frozen set")
     TESTSET.add_argument("name", choices=SETS, help="one of %(choices)s")
-    ASKED = ASK.add_mutually_exclusive_group(required=True)
+    ASKED = ASK.add_mutually_exclusive_group()
     ASKED.add_argument("question", nargs="?", help="such as '347+586'")
     ASKED.add_argument("--file", help="with a question a line: a JSON row is printed for each")
     BENCH.add_argument(
@@ -37,8 +38,7 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     for command in (ASK, BENCH):
         command.add_argument(
             "--run",
-            default=Config.out,
-            help="folder with a model, of a run or a base (default %(default)s)",
+            help="folder with a model, of a run or a base (default: the newest run under runs/)",
         )
         command.add_argument(
             "--device",
@@ -52,7 +52,7 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
 import json
 from pathlib import Path
 
-from minisi.lab.ask import ask, shown
+from minisi.lab.ask import ask, newest, shown, talk
 from minisi.lab.bench import bench
 from minisi.lab.peers import peers
 from minisi.lab.testset import make_set
@@ -61,22 +61,30 @@ from minisi.run.runtime import cli
 
 def main() -> None:
     """Do what was asked for."""
-    if GIVEN.command == "ask":
-        texts = [GIVEN.question]
-        shape = shown
-        if GIVEN.file is not None:
-            content = Path(GIVEN.file).read_text("utf-8-sig", "replace")
-            texts = content.removesuffix("\n").split("\n") if content else []
-            shape = json.dumps
-        for row in ask(GIVEN.run, texts, GIVEN.device):
-            print(shape(row))
-    elif GIVEN.command == "bench":
-        if GIVEN.peers:
-            peers(GIVEN.device, GIVEN.run)
-        else:
-            bench(GIVEN.device)
-    else:
+    if GIVEN.command == "testset":
         print("\n".join(make_set(GIVEN.name)))
+        return
+    run = GIVEN.run or newest()
+    if GIVEN.command == "ask":
+        answer_all(run)
+    elif GIVEN.peers:
+        peers(GIVEN.device, run)
+    else:
+        bench(GIVEN.device)
+
+
+def answer_all(run: str) -> None:
+    """Answer the question that was given, or those of a file, or what is typed."""
+    if GIVEN.file is not None:
+        content = Path(GIVEN.file).read_text("utf-8-sig", "replace")
+        texts = content.removesuffix("\n").split("\n") if content else []
+        for row in ask(run, texts, GIVEN.device):
+            print(json.dumps(row))
+    elif GIVEN.question is not None:
+        (row,) = ask(run, [GIVEN.question], GIVEN.device)
+        print(shown(row))
+    else:
+        talk(run, GIVEN.device)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,10 @@
 """Questions that a person types, answered by a model and checked."""
 
+import re
+from contextlib import suppress
+from difflib import SequenceMatcher
 from pathlib import Path
+from random import Random
 
 from ..method.detect import RAW, confidence, features
 from ..model.generate import generate
@@ -9,27 +13,54 @@ from ..model.tokenizer import Codec
 from ..run.checkpoint import read_state
 from ..run.config import Config
 from ..run.runtime import UserError, pick_device
-from ..tasks.families import as_asked, chosen, vocabulary_words
+from ..tasks.families import FAMILIES, LONGEST, as_asked, chosen, matching, vocabulary_words
 from ..tasks.problems import BAR, check, solve
 from .evaluate import Row
 
+Loaded = tuple[GPT, Config, Codec, Row]  # a model, its settings, and what else was saved
 HALF = 0.5  # the confidence below which a base, which has no threshold, is unsure
 SHOWN = """steps: {steps}
 answer: {answer}
 confidence: {confidence:.4f}, {sureness}
 solver: {solver}"""
 OUTSIDE = "outside of what it was taught"
+EXAMPLES = [family.ask(Random(name), 1) for name, family in FAMILIES.items()]
+FIRST = 3  # examples that are asked before a person types
+PROMPT = "> "
+
+
+def newest() -> str:
+    """The run under runs/ that was saved last; where there is none, the folder of a default run."""
+    logs = Path(Config.out).parent.glob("*/metrics.jsonl")
+    saved = sorted(logs, key=lambda log: log.stat().st_mtime)
+    return str(saved[-1].parent) if saved else Config.out
 
 
 def read(text: str) -> Row:
     """The question that was typed, as its family writes it, or what is wrong with it."""
+    question = as_asked(text)
+    if not matching(question):
+        return {"question": text, "error": unknown(text)}
     try:
-        return {"question": solve(as_asked(text)).question}
+        return {"question": solve(question).question}
     except UserError as error:
         return {"question": text, "error": str(error)}
 
 
-def load(run: str, device: str) -> tuple[GPT, Config, Codec, Row]:
+def unknown(text: str) -> str:
+    """What to say of a text that is no question: the nearest that is, and one of each family."""
+    plain = shape(text)
+    near = max(EXAMPLES, key=lambda one: SequenceMatcher(None, plain, shape(one)).ratio())
+    others = ", ".join(f"`{one}`" for one in EXAMPLES)
+    return f"no family knows {text[:LONGEST]!r}: is it like `{near}`?  There are {others}"
+
+
+def shape(text: str) -> str:
+    """A text whose numbers all look the same."""
+    return re.sub(r"\d+", "0", text.lower())
+
+
+def load(run: str, device: str) -> Loaded:
     """(model, settings, codec, what else was saved) of a run or a base.
 
     UserError where the folder has no model.
@@ -53,27 +84,54 @@ def ask(run: str, texts: list[str], device: str) -> list[Row]:
     """
     rows = [read(text) for text in texts]
     asked = [row for row in rows if "error" not in row]
-    if not asked:
-        return rows
-    model, config, codec, facts = load(run, device)
-    problems = [solve(row["question"]) for row in asked]
+    if asked:
+        answer(load(run, device), asked)
+    return rows
+
+
+def answer(loaded: Loaded, rows: list[Row]) -> None:
+    """Add to the rows of questions what the model says, and what that is worth."""
+    model, config, codec, facts = loaded
+    problems = [solve(row["question"]) for row in rows]
     families = chosen(config.base_families)
     levels = config.levels if "corrections" in facts else config.base_levels
     completions = generate(model, codec, [p.prompt for p in problems], config.limit)
     sure = confidence(features(completions), facts.get("weights", RAW)).tolist()
     threshold = facts.get("threshold", HALF)
 
-    for row, problem, completion, share in zip(asked, problems, completions, sure, strict=True):
-        steps, _, answer = completion.text.partition(BAR)
+    for row, problem, completion, share in zip(rows, problems, completions, sure, strict=True):
+        steps, _, said = completion.text.partition(BAR)
         row |= {
             "steps": steps,
-            "answer": answer,
+            "answer": said,
             "confidence": share,
             "sure": share >= threshold,
             "inside": problem.family in families and 0 < problem.level <= levels,
             "verdict": check(problem.answer, completion.whole),
+            "right_steps": completion.whole == problem.target,
         }
-    return rows
+
+
+def talk(run: str, device: str) -> None:
+    """Ask a few examples, then what a person types, line by line, until the input ends."""
+    with suppress(ImportError):  # where it is there, input() has a history
+        import readline  # noqa: F401
+    loaded = load(run, device)
+    print(f"{run} answers.  An empty line, or Ctrl-D, ends it.")
+    for example in EXAMPLES[:FIRST]:
+        print(PROMPT + example)
+        reply(loaded, example)
+    with suppress(EOFError):
+        while text := input(PROMPT).strip():
+            reply(loaded, text)
+
+
+def reply(loaded: Loaded, text: str) -> None:
+    """Print the answer to a question, or what is wrong with it."""
+    row = read(text)
+    if "error" not in row:
+        answer(loaded, [row])
+    print(row.get("error") or shown(row))
 
 
 def shown(row: Row) -> str:
@@ -85,5 +143,7 @@ def shown(row: Row) -> str:
     sureness = "sure" if row["sure"] else "unsure"
     if not row["inside"]:
         sureness += f", {OUTSIDE}"
-    solver = "agrees" if row["verdict"] == "right" else truth
+    solver = truth
+    if row["verdict"] == "right":
+        solver = "agrees" if row["right_steps"] else f"agrees, but the steps are {problem.steps}"
     return SHOWN.format(**row, sureness=sureness, solver=solver)

@@ -1,6 +1,8 @@
 """What a person types, and what comes back."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minisi.lab import ask as asking
-from minisi.lab.ask import OUTSIDE, ask, shown
+from minisi.lab.ask import EXAMPLES, FIRST, OUTSIDE, ask, newest, read, shown
 from minisi.method.detect import RAW
 from minisi.model.generate import Completion
 from minisi.model.gpt import GPT
@@ -124,6 +126,69 @@ def test_an_answer_is_shown_with_the_truth_beside_it(folder, said):
     assert shown(wrong).splitlines()[-1] == "solver: wrong, the answer is 11 by 5+6+0=11"
 
 
+def test_a_right_answer_by_wrong_steps_is_told_apart(folder, said, monkeypatch):
+    monkeypatch.setitem(SAID, "3+4|", ("3+4+0=08|7", 0.9, True))
+    (row,) = ask(folder, ["3+4"], "cpu")
+    assert (row["verdict"], row["right_steps"]) == ("right", False)
+    assert shown(row).splitlines()[-1] == "solver: agrees, but the steps are 3+4+0=07"
+
+
+def misspelt():
+    """A question of each family, with two neighbours exchanged or a letter lost."""
+    rng = dice(1, "misspelt")
+    for problem in balanced(rng, "train", 3, 100):
+        text = problem.question
+        i = rng.randrange(len(text) - 1)
+        yield problem, text[:i] + text[i + 1] + text[i] + text[i + 2 :]
+        yield problem, text[:i] + text[i + 1 :]
+
+
+def test_what_cannot_be_read_is_told_with_a_question_that_can():
+    found = [(problem.family, read(text)) for problem, text in misspelt()]
+    refused = [(family, row["error"]) for family, row in found if "error" in row]
+    assert 20 < len(refused) < len(found)
+    unread = [(family, error) for family, error in refused if "is it like" in error]
+    meant = [re.search("is it like `(.*?)`", error)[1] for _, error in unread]
+    assert all(solve(one) for one in meant)
+    alike = [solve(one).family == family for one, (family, _) in zip(meant, unread, strict=True)]
+    assert sum(alike) > 0.7 * len(alike)
+    for _, error in unread:
+        assert all(f"`{one}`" in error for one in EXAMPLES)
+
+
+def test_all_that_is_asked_first_can_be_read():
+    assert [solve(one).family for one in EXAMPLES] == list(FAMILIES)
+
+
+def talked(folder, typed):
+    """What a person sees who types these lines."""
+    command = [sys.executable, "-m", "minisi", "ask", "--run", folder, "--device", "cpu"]
+    return subprocess.run(command, cwd=ROOT, input=typed, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("typed", ["", "3+4", "3+4\nnonsense\n-3+5\n\n7+7\n"])
+def test_without_a_question_it_answers_what_is_typed(typed, folder):
+    done = talked(folder, typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    asked = typed.split("\n\n")[0].split()
+    read = [one for one in asked if one != "nonsense"]
+    assert done.stdout.count("steps: ") == FIRST + len(read)
+    assert done.stdout.count("is it like") == asked.count("nonsense")
+    assert folder in done.stdout
+
+
+def test_the_newest_run_is_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert newest() == Config.out
+    for age, name in enumerate(("loop", "smoke-loop", "base")):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        if name != "base":
+            log = tmp_path / "runs" / name / "metrics.jsonl"
+            log.touch()
+            os.utime(log, (age, age))
+    assert newest() == "runs/smoke-loop"
+
+
 OF_LEVEL = {1: "3+4", 4: "1234+4321", 5: "12345+54321", 9: "123456789+1"}
 
 
@@ -199,9 +264,8 @@ def test_a_question_may_begin_with_a_minus(question, folder):
     assert ("answer" in done.stdout) == (question == "-3+5")
 
 
-@pytest.mark.parametrize("given", [[], ["3+4", "--file", "x"]])
-def test_a_question_or_a_file_is_asked_for_and_not_both(given):
-    command = [sys.executable, "-m", "minisi", "ask", *given]
+def test_a_question_or_a_file_is_asked_for_and_not_both():
+    command = [sys.executable, "-m", "minisi", "ask", "3+4", "--file", "x"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "--file" in done.stderr
