@@ -1,10 +1,11 @@
 """What a person sees: the table, the shown failures, report.md.  Prints figures, computes none."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from ..method.memory import Failure
+from ..method.memory import Failure, FailureMemory
 from ..method.run import Run
 from ..run.files import write, write_json
 from ..run.runtime import peak_memory, typed
@@ -28,6 +29,10 @@ final_right_steps: {last[test_right_steps]:.4f}
 final_wrong_but_sure: {last[test_sure_wrong]:.4f}
 test_n: {last[test_n]}
 corrections: {last[corrections]}"""
+LEARNED = (
+    "A failure that was learned: in round {round} the answer to `{question}` was `{said}`, with a"
+    " confidence of {confidence:.2f}. The correction was `{completion}`. Asked again, it was right."
+)
 STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
 ROOM = 32  # columns of a shown question
 SCORE_TITLES = "score | AUROC | ECE | AURC | precision | recall"
@@ -89,12 +94,26 @@ def finish(run: Run, facts: Row, sets: dict[str, Row], leaks: str, seconds: floa
     base = rows[0]["sets"]
     asked = {name: [base[name], row] for name, row in sets.items() if name in base}
     write_json(run.folder / "sets.json", asked)
-    pictures.draw(run.folder / "curve.png", pictures.curve, rows)
+    picture = run.folder / "curve.png"
+    page = run.folder / "report.md"
+    drawn = pictures.draw(picture, pictures.curve, rows)
     pictures.draw(run.folder / "diagnostics.png", pictures.diagnostics, rows[-1])
     extra = {"leaks": leaks, "seconds": int(seconds), "memory_mib": peak_memory()}
-    block = summary(rows, asked, {**extra, "out": run.folder})
-    write(run.folder / "report.md", markdown(rows, asked, typed(), facts, block))
+    extra |= {"out": run.folder, "report": page}
+    if drawn:
+        extra["picture"] = picture
+    extra["next"] = f"python -m minisi ask --run {shlex.quote(str(run.folder))}"
+    block = summary(rows, asked, extra)
+    write(page, markdown(rows, asked, typed(), facts, block, learned(run.memory)))
     run.progress.say(block)
+
+
+def learned(memory: FailureMemory) -> str:
+    """The first failure that was answered right when asked again; empty where there is none."""
+    for failure in memory.corrected():
+        if memory.right[failure.id] and failure.said != failure.answer:
+            return LEARNED.format(**asdict(failure))
+    return ""
 
 
 def summary(rows: list[Row], sets: Asked, extra: Row) -> str:
@@ -143,14 +162,15 @@ def ledger(rows: list[Row], kind: str) -> str:
     return table(" | ".join(["round", *rows[0][f"by_{kind}"]]), lines)
 
 
-def markdown(rows: list[Row], sets: Asked, command: str, facts: Row, block: str) -> str:
-    """report.md: the command, the tables, the final block and the machine."""
+def markdown(rows: list[Row], sets: Asked, command: str, facts: Row, block: str, story: str) -> str:
+    """report.md: the command, the tables, the final block, a failure's story and the machine."""
     rounds = "\n".join([TITLES, *map(line, rows)])
     parts = [
         "# A run of minisi",
         f"    {command}",
         "![accuracy by corrections](curve.png)",
         f"```\n{rounds}\n{block}\n```",
+        story,
         ledger(rows, "level"),
         ledger(rows, "family"),
         set_table(sets),

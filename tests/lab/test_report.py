@@ -204,9 +204,12 @@ def test_the_table_of_sets_has_gpt3s_published_figures_beside_those_of_its_tasks
         assert told[titles[-1]] == "0.015"
 
 
+STORY = "It was wrong, and then right."
+
+
 @pytest.fixture(scope="module")
 def page():
-    return markdown(ROWS, SETS, "python loop.py --seed 1", {"torch": "9.9"}, "---\nfinal: 1")
+    return markdown(ROWS, SETS, "python loop.py --seed 1", {"torch": "9.9"}, "---\nfinal: 1", STORY)
 
 
 def test_the_report_has_the_command_the_machine_and_the_pictures(page):
@@ -250,11 +253,12 @@ def run(tmp_path):
     """A run after round 1, with a failure of the base and four of round 1."""
     failures = {"9+9": failed("9+9", round=0)}
     failures |= {question: failed(question) for question in ("1+1", "1+2", "1+3", "1+4")}
+    right = {failure.id: failure.round == 0 for failure in failures.values()}
     return SimpleNamespace(
         config=Config(),
         folder=tmp_path,
         journal=SimpleNamespace(rows=ROWS[:2]),
-        memory=SimpleNamespace(failures=failures),
+        memory=SimpleNamespace(failures=failures, corrected=failures.values, right=right),
         progress=Printer(),
         dice=Random,
     )
@@ -302,10 +306,16 @@ def test_a_finished_run_leaves_its_report_and_prints_the_last_block(
     report.finish(run, facts, found, "0 of 5", 61.9)
 
     told = {"leaks": "0 of 5", "seconds": 61, "memory_mib": 7, "out": run.folder}
+    told["report"] = run.folder / "report.md"
+    if drawn:
+        told["picture"] = run.folder / "curve.png"
+    told["next"] = f"python -m minisi ask --run {run.folder}"
     sets = {"typed": [figures_of(0.55), figures_of(0.85)]}
     block = summary(ROWS[:2], sets, told)
     assert capsys.readouterr().out == block + "\n"
-    assert (run.folder / "report.md").read_text() == markdown(ROWS[:2], sets, typed(), facts, block)
+    page = markdown(ROWS[:2], sets, typed(), facts, block, report.learned(run.memory))
+    assert (run.folder / "report.md").read_text() == page
+    assert "`9+9` was `" in page
     assert json.loads((run.folder / "sets.json").read_text()) == sets
     pictures = {path.name for path in run.folder.glob("*.png")}
     assert pictures == ({"curve.png", "diagnostics.png"} if drawn else set())
