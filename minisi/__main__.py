@@ -4,6 +4,7 @@ python -m minisi ask --file FILE    many questions, a JSON row for each
 python -m minisi bench              how fast this machine trains and decodes
 python -m minisi bench --peers      how fast GPT-2, PEFT and transformers are beside it
 python -m minisi testset NAME       the rows of data/NAME.jsonl: test, typed, gpt3 or outside
+python -m minisi testset --levels 6 --count 4096 --seed 7      a test set of your own
 """
 
 import re
@@ -26,7 +27,10 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     ASK = COMMANDS.add_parser("ask", help="answer a question")
     BENCH = COMMANDS.add_parser("bench", help="measure this machine")
     TESTSET = COMMANDS.add_parser("testset", help="print the rows of a frozen set")
-    TESTSET.add_argument("name", choices=SETS, help="one of %(choices)s")
+    TESTSET.add_argument("name", nargs="?", choices=SETS, help="one of %(choices)s")
+    TESTSET.add_argument("--levels", type=int, default=4, help="of a set of your own: 1 to this")
+    TESTSET.add_argument("--count", type=int, default=2048, help="how many questions it has")
+    TESTSET.add_argument("--seed", type=int, default=1, help="what its questions follow from")
     ASKED = ASK.add_mutually_exclusive_group()
     ASKED.add_argument("question", nargs="?", help="such as '347+586'")
     ASKED.add_argument("--file", help="with a question a line: a JSON row is printed for each")
@@ -55,14 +59,15 @@ from pathlib import Path
 from minisi.lab.ask import ask, newest, shown, talk
 from minisi.lab.bench import bench
 from minisi.lab.peers import peers
-from minisi.lab.testset import make_set
+from minisi.lab.testset import make_set, own_set
 from minisi.run.runtime import cli
 
 
 def main() -> None:
     """Do what was asked for."""
     if GIVEN.command == "testset":
-        print("\n".join(make_set(GIVEN.name)))
+        asked = GIVEN.levels, GIVEN.count, GIVEN.seed
+        print("\n".join(make_set(GIVEN.name) if GIVEN.name else own_set(*asked)))
         return
     run = GIVEN.run or newest()
     if GIVEN.command == "ask":

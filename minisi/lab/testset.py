@@ -16,7 +16,7 @@ from random import Random
 from string import ascii_lowercase
 
 from ..run.config import Config
-from ..run.runtime import Row, UserError, belonging
+from ..run.runtime import ROOT, Row, UserError, belonging
 from ..tasks.families import FAMILIES, as_asked, chosen
 from ..tasks.problems import PATIENCE, Problem, draw, identity, solve, split_with
 
@@ -96,6 +96,13 @@ def distinct(
     return list(found.values())
 
 
+def remedy(path: str | Path) -> str:
+    """How to come to a set of questions in place of one that can't be read."""
+    if belonging(path).resolve().is_relative_to(ROOT / "data"):
+        return f"git checkout {path} restores it"
+    return "a set of your own has rows as python -m minisi testset prints them"
+
+
 def row(problem: Problem) -> Row:
     """What a file says of a problem."""
     name = identity(problem.question, problem.family)
@@ -126,9 +133,7 @@ def read_set(path: str | Path) -> dict[str, list[Problem]]:
         UserError,
         RecursionError,
     ) as error:
-        raise UserError(
-            f"cannot read the test set {path} ({error}): git checkout {path} restores it"
-        ) from None
+        raise UserError(f"cannot read the test set {path} ({error}): {remedy(path)}") from None
     return found
 
 
@@ -138,8 +143,7 @@ def read_sets(config: Config) -> tuple[list[Problem], dict[str, list[Problem]]]:
     tests = read_kept(config.test, families)
     if len(tests) != 1:
         raise UserError(
-            f"{config.test} is no test set of {', '.join(families)}: git checkout {config.test}"
-            " restores it"
+            f"{config.test} is no test set of {', '.join(families)}: {remedy(config.test)}"
         )
     (test,) = tests.values()
     sets = {}
@@ -223,3 +227,13 @@ SETS = {
 def make_set(name: str) -> Iterator[str]:
     """The lines of a file of data/."""
     yield from map(json.dumps, SETS[name](Random(f"minisi {name} set")))
+
+
+def own_set(levels: int, count: int, seed: int) -> Iterator[str]:
+    """The lines of another test set, even over families and levels 1 to `levels`.
+
+    There are `count` problems, or a few less, so that all cells have as many.
+    """
+    each = max(1, count // (levels * len(FAMILIES)))
+    rng = Random(f"own set {seed}")
+    yield from map(json.dumps, cells(rng, range(1, levels + 1), each))

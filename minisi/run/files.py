@@ -4,7 +4,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,23 @@ def write(path: Path, content: bytes | str) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(as_bytes(content))
-        sync(part)
+        with naming(path):
+            part.write_bytes(as_bytes(content))
+            sync(part)
         part.replace(path)
         sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an error without a file's name, such as that of a full disk, the name of this file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def as_bytes(content: bytes | str) -> bytes:
@@ -81,7 +93,7 @@ def append_rows(path: Path, rows: Iterable[Row]) -> None:
 
     They are written one by one: a crash tears the last of them at most.
     """
-    with path.open("a", buffering=1) as file:
+    with naming(path), path.open("a", buffering=1) as file:
         for row in rows:
             file.write(json.dumps(row) + "\n")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # loading it takes seconds, which --help should not
 
 Row = dict[str, Any]  # values by name: settings, figures, what a line of a log holds
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+PACKAGES = ("torch", "numpy", "tqdm", "tokenizers")
 ROOT = Path(__file__).parents[2]  # of the project
 
 
@@ -144,8 +145,17 @@ def early(number: int, frame: Any) -> None:
     os._exit(128 + number)
 
 
+def missing(kind: type, error: BaseException, trace: Any) -> None:
+    """What an exception leaves: one line where it is that a package is not installed."""
+    if isinstance(error, ModuleNotFoundError) and error.name in PACKAGES:
+        print(f"error: no {error.name} here: pip install -r requirements.txt", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
 def loading() -> None:
-    """Until `cli` takes over, a signal ends the program at once and in one line."""
+    """Until `cli` takes over, a signal or a missing package ends the program in one line."""
+    sys.excepthook = missing
     for number in STOPPING:
         signal.signal(number, early)
 
@@ -186,9 +196,10 @@ def cli(main: Callable[[], None], goes_on: bool = True) -> None:
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
+        again = ". What was finished is safe: then the same command goes on" if goes_on else ""
         sys.exit(
             f"error: cannot use{where}: {error.strerror or error};"
-            " check the path, its rights and the free space"
+            f" check the path, its rights and the free space{again}"
         )
     except KeyboardInterrupt as signalled:
         code = next(iter(signalled.args), 130)

@@ -12,9 +12,10 @@ from random import Random
 
 import pytest
 
-from minisi.lab.testset import PUBLISHED, SETS, TASKS, make_set, published, read_set
+from minisi.lab.testset import PUBLISHED, SETS, TASKS, make_set, own_set, published, read_set
 from minisi.lab.testset import read_sets as read_all
 from minisi.run.config import Config
+from minisi.run.runtime import UserError
 from minisi.tasks.families import FAMILIES, as_asked
 from minisi.tasks.problems import Problem, draw, identity, solve, split_of
 
@@ -239,3 +240,30 @@ def test_a_run_reads_of_its_families_alone(families, folder):
     assert {problem.family for problem in test} == {*known}
     assert all(sets.values())  # a set of which nothing is left is not named
     assert set(sets) & {*TASKS} == {task for task in TASKS if task[1:] == "D+" and "add" in known}
+
+
+def test_a_set_of_ones_own_is_even_repeats_with_its_seed_and_is_read(tmp_path, monkeypatch):
+    lines = list(own_set(2, 40, 7))
+    assert lines == list(own_set(2, 40, 7))
+    assert lines != list(own_set(2, 40, 8))
+    found = list(map(json.loads, lines))
+    cells = Counter((row["family"], row["level"]) for row in found)
+    assert set(cells.values()) == {40 // (2 * len(FAMILIES))}
+    assert len(cells) == 2 * len(FAMILIES)
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(lines))
+    (problems,) = read_set(path).values()
+    assert [problem.question for problem in problems] == [row["question"] for row in found]
+
+
+@pytest.mark.parametrize("path", ["mine.jsonl", "data/mine.jsonl"])
+def test_who_has_a_set_of_their_own_is_not_told_to_restore_it(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="of your own"):
+        read_set(path)
+
+
+def test_a_committed_set_that_is_damaged_is_restored(monkeypatch):
+    monkeypatch.setattr(json, "loads", lambda line: {})
+    with pytest.raises(UserError, match=r"git checkout data/test\.jsonl"):
+        read_set("data/test.jsonl")

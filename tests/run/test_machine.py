@@ -13,7 +13,7 @@ import pytest
 from minisi.run import files, runtime
 from minisi.run.checkpoint import lock
 from minisi.run.config import Config
-from minisi.run.files import sha256, write
+from minisi.run.files import append_rows, sha256, write
 from minisi.run.runtime import ROOT
 
 from ..programs import python
@@ -166,3 +166,20 @@ def test_threads_that_wait_do_not_spin_for_long_unless_the_user_wants_it():
     code = "import minisi, os; print(os.environ['GOMP_SPINCOUNT'])"
     assert shell('"$PY" -c "$CODE"', CODE=code)[1] == "1000\n"
     assert shell('"$PY" -c "$CODE"', CODE=code, GOMP_SPINCOUNT="7")[1] == "7\n"
+
+
+def test_a_package_that_is_missing_is_one_line():
+    code = "import sys; sys.modules['tokenizers'] = None; sys.argv = ['loop.py']; "
+    done = python("-c", code + "import runpy; runpy.run_path('loop.py', run_name='__main__')")
+    assert done.returncode == 1
+    assert done.stderr == "error: no tokenizers here: pip install -r requirements.txt\n"
+
+
+@pytest.mark.parametrize("save", [write, lambda path, text: append_rows(path, [{"a": text}])])
+def test_a_full_disk_is_told_with_the_file_that_it_is_under(save, tmp_path):
+    path = tmp_path / "log"
+    full = tmp_path / "log.part" if save is write else path
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as told:
+        save(path, "x" * 10)
+    assert told.value.filename == str(path)
