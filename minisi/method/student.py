@@ -7,6 +7,7 @@ from ..model.generate import Completion, confirm, generate
 from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.progress import PACE, Progress
+from ..run.runtime import give_back
 from .attempt import Attempt
 
 
@@ -38,3 +39,4 @@ class Student:
         written = iter(self.complete(left))
         for attempt, completion in zip(attempts, found, strict=True):
             attempt.completion = completion or next(written)
+        give_back()

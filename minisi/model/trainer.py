@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..run.runtime import give_back
 from .gpt import in_line
 from .tokenizer import EOS, Codec
 
@@ -91,6 +92,7 @@ def fit(
         raise FloatingPointError("a weight is not finite")
     if losses:
         yield Trained(steps, tokens, mean(losses))
+    give_back()
 
 
 def mean(losses: list[Tensor]) -> float:

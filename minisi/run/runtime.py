@@ -1,5 +1,6 @@
 """The machine and the dice: which device and why, seeds that don't depend on each other."""
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -111,6 +112,12 @@ def peak_memory() -> int:
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return getrusage(RUSAGE_SELF).ru_maxrss // unit
+
+
+def give_back() -> None:
+    """Return memory that was freed to the system: glibc keeps it, and its pieces fit ever less."""
+    with suppress(OSError, TypeError, AttributeError):  # where the C library is another one
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @cache

@@ -183,3 +183,14 @@ def test_a_full_disk_is_told_with_the_file_that_it_is_under(save, tmp_path):
     with pytest.raises(OSError, match="No space left") as told:
         save(path, "x" * 10)
     assert told.value.filename == str(path)
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
+def test_memory_is_given_back_where_that_can_be_done(error, monkeypatch):
+    runtime.give_back()
+
+    def other(name):
+        raise error
+
+    monkeypatch.setattr(runtime.ctypes, "CDLL", other)
+    runtime.give_back()
