@@ -7,17 +7,20 @@ One round is the eight numbered steps of `play`, below; the README explains them
 numbers.
 """
 
+import sys
+
 from minisi.lab.controls import ARMS
+from minisi.lab.plugins import plug_in
 from minisi.method.teacher import TEACHERS
 from minisi.run.config import Config, configure, parser
 from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help and a refusal come at once
     loading()
+    plug_in(sys.argv)
     GIVEN = vars(parser(__doc__, ARMS, TEACHERS).parse_args())
     configure(GIVEN)
 
-import sys
 import time
 from contextlib import closing
 from dataclasses import asdict

@@ -1,13 +1,16 @@
 """Pretrain the base, a GPT, on solved problems: python train.py --out runs/base"""
 
+import sys
+
+from minisi.lab.plugins import plug_in
 from minisi.run.config import Config, configure, parser
 from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help and a refusal come at once
     loading()
+    plug_in(sys.argv)
     CONFIG = configure(vars(parser(__doc__, pretraining=True).parse_args()))
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing

@@ -11,12 +11,14 @@ import re
 import sys
 from argparse import RawDescriptionHelpFormatter
 
+from minisi.lab.plugins import plug_in
 from minisi.lab.testset import SETS
 from minisi.run.config import DEVICES, Parser
 from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
     loading()
+    plug_in(sys.argv)
     PARSER = Parser(
         prog="python -m minisi",
         description=__doc__,
@@ -50,6 +52,8 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
             choices=DEVICES,
             help="where to compute (default %(default)s)",
         )
+    for command in (ASK, TESTSET):
+        command.add_argument("--plugin", help="a Python file of yours with families of questions")
     # A question may begin with a minus; a space before it tells it from an option.
     GIVEN = PARSER.parse_args([re.sub(r"^(?=-+[\d(])", " ", text) for text in sys.argv[1:]])
 

@@ -48,6 +48,7 @@ class Config:
         "data/typed.jsonl,data/gpt3.jsonl,data/outside.jsonl",
         "more frozen sets, asked before the first round and after the last",
     )
+    plugin: str = option("", "a Python file of yours with arms, teachers or families of questions")
     show: int = option(3, "failures that are shown after each round")
 
     n_layer: int = option(4, "blocks", 1)
@@ -172,8 +173,8 @@ PRESETS: dict[str, Row] = {
     },
 }
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
-OF_PRETRAINING = ("preset", "seed", "device", "base", *BASE_SETTINGS)
-FREE = ("preset", "device", "base", "out", "sets", "show", "rounds", "compare", "seeds")
+OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)
+FREE = ("preset", "device", "base", "out", "sets", "plugin", "show", "rounds", "compare", "seeds")
 RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE]
 
 

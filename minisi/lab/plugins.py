@@ -1,0 +1,85 @@
+"""A file of the user's own that adds arms, teachers or families, and whether they are what they
+should be.
+"""
+
+import argparse
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import product
+from random import Random
+
+from ..method.arms import Arm
+from ..method.teacher import TEACHERS, Teacher
+from ..run.runtime import UserError
+from ..tasks.families import FAMILIES, family_of, vocabulary_words
+from ..tasks.family import Family
+from ..tasks.problems import BAR, Problem
+from .controls import ARMS
+
+TRIED = list(product(range(1, 5), range(20)))  # levels and draws of a new family's questions
+
+
+def plug_in(arguments: list[str]) -> None:
+    """Run the file that `--plugin` names, before the options that it may add to are read.
+
+    Ends the program in one sentence where there is no such file, or what it adds is no arm, teacher
+    or family.
+    """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--plugin")
+    path = early.parse_known_args(arguments)[0].plugin
+    if path is None:
+        return
+    known = {*ARMS, *TEACHERS, *FAMILIES}
+    spec = spec_from_file_location("plugin", path)
+    if spec is None:
+        sys.exit(f"error: --plugin {path} is no Python file")
+    module = module_from_spec(spec)
+    sys.modules["plugin"] = module
+    try:
+        spec.loader.exec_module(module)
+        check(known)
+    except FileNotFoundError:
+        sys.exit(f"error: --plugin {path}: there is no such file")
+    except UserError as error:
+        sys.exit(f"error: --plugin {path}: {error}")
+
+
+def check(known: set[str]) -> None:
+    """UserError says what is wrong with an arm, teacher or family that was not known before."""
+    for name in ARMS.keys() - known:
+        if not isinstance(ARMS[name], Arm):
+            raise UserError(f"ARMS[{name!r}] must be an Arm")
+    for name in TEACHERS.keys() - known:
+        teacher = TEACHERS[name]
+        if not (isinstance(teacher, type) and issubclass(teacher, Teacher)):
+            raise UserError(f"TEACHERS[{name!r}] must be a subclass of Teacher")
+        if teacher.name != name:
+            raise UserError(f"TEACHERS[{name!r}] has the name {teacher.name!r}: give both the same")
+    for name in FAMILIES.keys() - known:
+        check_family(name, FAMILIES[name])
+
+
+def check_family(name: str, family: Family) -> None:
+    """UserError where questions of a family are not what the rest relies on."""
+    if not isinstance(family, Family):
+        raise UserError(f"FAMILIES[{name!r}] must be an object of a subclass of Family")
+    from ..model.tokenizer import Codec
+
+    codec = Codec(vocabulary_words())
+    for level, seed in TRIED:
+        question = family.ask(Random(seed), level)
+        if family_of(question) != name:
+            raise UserError(f"{question!r} of {name} is taken for {family_of(question)}")
+        if not 0 < family.level(question) <= level:
+            raise UserError(
+                f"{question!r} was asked by {name} at level {level}, and its level is"
+                f" {family.level(question)}"
+            )
+        solution = family.solve(question)
+        if len(solution) != 2 or not all(solution) or BAR in "".join(solution):
+            raise UserError(
+                f"{name} solves {question!r} by {solution!r}: it should be steps, answer"
+            )
+        problem = Problem(name, level, question)
+        codec.encode([problem.prompt, problem.target])
