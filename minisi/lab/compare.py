@@ -4,10 +4,14 @@ A cell is one arm with one seed.  The cells of a seed share their base, and get 
 and steps in each round as `failure` got, if their arm shares them.
 """
 
+import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from ..tasks.families import vocabulary_words
 from . import pictures
 from .controls import ARMS
 from .evaluate import Row
+from .plugins import plug_in
 from .results import EACH, LEVELS, line, results
 from .statistics import interval, mcnemar
 
@@ -67,8 +72,7 @@ def compare(config: Config, play: Play) -> None:
     missing = [one for one in cells if not is_done(one, vocabulary)]
     print(f"{len(cells)} runs in {folder}, {len(missing)} of them to do", file=sys.stderr)
     begun = time.monotonic()
-    for done, one in enumerate(missing, 1):
-        play(one, budget(one, config))
+    for done, _ in enumerate(played(missing, config, play), 1):
         left = (time.monotonic() - begun) / done * (len(missing) - done)
         print(f"{done} of {len(missing)} done, {left / 60:.0f} minutes left", file=sys.stderr)
 
@@ -79,6 +83,54 @@ def compare(config: Config, play: Play) -> None:
     for arm in found["arms"]:
         print(line(arm))
     print(f"all tables: {folder / 'RESULTS.md'}")
+
+
+def played(missing: list[Config], config: Config, play: Play) -> Iterator[Config]:
+    """Play the cells, `--jobs` of them side by side, and yield each when it is done."""
+    if config.jobs == 1:
+        for one in missing:
+            play(one, budget(one, config))
+            yield one
+        return
+    # What others have in common comes first: the bases, and what `failure` got.
+    first = [one for one in missing if one.out == failure_of(config, one.seed)]
+    rest = [one for one in missing if one not in first]
+    for cells in (first, rest):
+        tasks = [(play, one, budget(one, config)) for one in cells]
+        with workers(config) as pool:
+            yield from pool.imap_unordered(play_aside, tasks)
+            pool.close()
+            pool.join()
+
+
+def workers(config: Config) -> Pool:
+    """Processes that share the cores.  They end when the comparison does, however that is."""
+    threads = max(1, (os.cpu_count() or 1) // config.jobs)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when they load torch
+    return get_context("spawn").Pool(config.jobs, prepare, [sys.argv])
+
+
+def prepare(arguments: list[str]) -> None:
+    """What a process does first: Ctrl-C is for the program that started it, which then ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    plug_in(arguments)
+
+
+def play_aside(task: tuple[Play, Config, list[Row] | None]) -> Config:
+    """Play a cell in a process of its own; what it says goes to log.txt in its folder."""
+    play, one, budget = task
+    folder = Path(one.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.txt").open("a") as log:
+        for number in (1, 2):
+            os.dup2(log.fileno(), number)
+    play(one, budget)
+    return one
+
+
+def failure_of(config: Config, seed: int) -> str:
+    """The folder of the `failure` cell of a seed."""
+    return f"{config.out}/failure-{seed}"
 
 
 def cell(config: Config, arm: str, seed: int) -> Config:
@@ -105,7 +157,7 @@ def is_done(one: Config, vocabulary: str) -> bool:
 
 def budget(one: Config, config: Config) -> list[Row] | None:
     """What each round of a cell has like `failure`; None where that is its own affair."""
-    first = f"{config.out}/failure-{one.seed}"
+    first = failure_of(config, one.seed)
     if one.out == first or one.corrector != config.corrector:
         return None
     return spent(read_rows(Path(first, "metrics.jsonl")))

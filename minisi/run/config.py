@@ -116,6 +116,7 @@ class Config:
     compare: str = option(
         "", "arms, or correctors, to compare instead of one run, such as failure,random,self,vote"
     )
+    jobs: int = option(1, "runs of the comparison side by side, which share the cores", 1)
     seeds: str = option("1,2,3", "seeds of the comparison; each has a base that its arms share")
 
     def __post_init__(self) -> None:
@@ -174,7 +175,19 @@ PRESETS: dict[str, Row] = {
 }
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)
-FREE = ("preset", "device", "base", "out", "sets", "plugin", "show", "rounds", "compare", "seeds")
+FREE = (
+    "preset",
+    "device",
+    "base",
+    "out",
+    "sets",
+    "plugin",
+    "show",
+    "rounds",
+    "compare",
+    "jobs",
+    "seeds",
+)
 RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE]
 
 

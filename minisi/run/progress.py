@@ -1,6 +1,7 @@
 """How far a run is, and how long all that is left of it will take."""
 
 import sys
+from threading import RLock
 from typing import Any
 
 from tqdm import tqdm
@@ -44,6 +45,7 @@ class Progress:
             self.spans[name] = (total, total + worth)
             total += worth
         terminal = sys.stderr.isatty()
+        tqdm.set_lock(RLock())  # its own is one between processes, which a kill leaves behind
         self.bar = tqdm(
             total=total,
             file=None if terminal else Lines(),
