@@ -9,7 +9,7 @@ from minisi.run.runtime import loading
 if __name__ == "__main__":  # before torch is loaded, so that --help and a refusal come at once
     loading()
     plug_in(sys.argv)
-    CONFIG = configure(vars(parser(__doc__, pretraining=True).parse_args()))
+    CONFIG = configure(vars(parser(__doc__, pretraining=True).parse_args()), pretraining=True)
 
 import time
 from collections.abc import Iterator

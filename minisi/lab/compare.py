@@ -29,7 +29,7 @@ from .controls import ARMS
 from .evaluate import Row
 from .plugins import plug_in
 from .results import EACH, LEVELS, line, results
-from .statistics import interval, mcnemar
+from .statistics import interval, mcnemar, wilson
 
 Play = Callable[[Config, list[Row] | None], Any]
 SHARED = ("corrections", "steps")  # of each round, what an arm may have like `failure`
@@ -45,7 +45,7 @@ LAST = (
     "test_tokens",
 )
 SUMMED = ("verdicts", "train_tokens", "generated_tokens", "seconds", "fixed", "broken")
-MEANT = (*LAST, *SUMMED, "base", "known_before", "known_after", "forgotten", "mcnemar")
+MEANT = (*LAST, *SUMMED, "base", "failures", "known_before", "known_after", "forgotten", "mcnemar")
 
 
 def main(given: Row, play: Play) -> None:
@@ -170,16 +170,24 @@ def spent(rows: list[Row]) -> list[Row]:
     return [dict(zip(SHARED, of_round, strict=True)) for of_round in rounds]
 
 
-def same_budget(arm: str, rows: list[Row], first: list[Row]) -> None:
-    """UserError that names the difference where an arm got another budget than `failure`."""
-    shares = ARMS[arm].shares if arm in ARMS else ()
+def unequal(arm: str, rows: list[Row], first: list[Row]) -> str:
+    """Where an arm first got another budget than `failure`; empty where it never did.
+
+    That is so where a lesson came to nothing, and its figures should be read with that in mind.
+    """
+    shares = ARMS[arm].shares if arm in ARMS and not ARMS[arm].restarts else ()
     for round, (own, other) in enumerate(zip(spent(rows), spent(first), strict=True), 1):
         for name in shares:
             if own[name] != other[name]:
-                raise UserError(
-                    f"round {round}: {name} {own[name]} in {arm}, {other[name]} in failure;"
-                    " delete both runs and compare again"
-                )
+                return f"round {round}: {name} {own[name]} in {arm}, {other[name]} in failure"
+    return ""
+
+
+def wrong_before(folder: Path) -> float | None:
+    """The share of failures among what was corrected: what `matched` draws is partly wrong too."""
+    rows = read_rows(folder / "memory.jsonl")
+    kinds = [row["kind"] for row in rows if row["source"] != "own"]
+    return mean(kind in ("wrong", "unparsable") for kind in kinds)
 
 
 def last_answers(folder: Path) -> np.ndarray:
@@ -213,7 +221,6 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     own = folder / f"{arm}-{seed}"
     first = folder / f"failure-{seed}"
     rows = read_rows(own / "metrics.jsonl")
-    same_budget(arm, rows, read_rows(first / "metrics.jsonl"))
     levels = checkpoint.made_with(own)["base_levels"]
     better = (last_answers(own) - last_answers(first)).tolist()
     before = rows[0]
@@ -227,6 +234,8 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["known_before"] = mean(taught(before["by_level"], levels))
     found["known_after"] = mean(taught(after["by_level"], levels))
     found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
+    found["unequal"] = unequal(arm, rows, read_rows(first / "metrics.jsonl"))
+    found["failures"] = wrong_before(own)
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]
@@ -242,6 +251,14 @@ def averages(detectors: list[Row]) -> Row:
     return found
 
 
+def around(right: np.ndarray) -> tuple[float, float]:
+    """The interval of an accuracy (seeds, questions), which is never narrower than of one seed."""
+    n = right.shape[1]
+    least = wilson(round(right.mean() * n), n)
+    low, high = interval(right)
+    return max(0.0, min(low, least[0])), min(1.0, max(high, least[1]))
+
+
 def summarise(folder: Path, arms: list[str], seeds: list[int]) -> Row:
     """All cells, and for each arm the means over seeds and the paired difference to `failure`."""
     found = {"seeds": seeds, "arms": [], "cells": []}
@@ -254,7 +271,7 @@ def summarise(folder: Path, arms: list[str], seeds: list[int]) -> Row:
         for name in LEVELS:
             row[name] = {level: mean(one[name][level] for one in cells) for level in cells[0][name]}
         row |= {"arm": arm, "n": right.shape[1], "to_failure": better.mean()}
-        row["test_low"], row["test_high"] = np.clip(interval(right), 0, 1).tolist()
+        row["test_low"], row["test_high"] = around(right)
         row["to_failure_low"], row["to_failure_high"] = interval(better)
         found["arms"].append(row)
         found["cells"] += cells

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..method.finetune import Batches, Learned, Pair
     from ..method.run import Run
     from ..method.student import Student
+    from ..run.config import Config
 
 
 def at_random(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
@@ -55,6 +56,12 @@ def shifted(attempts: list[Attempt]) -> None:
         passed[family] = own
 
 
+def collected(run: Run, rng: Random, count: int) -> list[Pair]:
+    """All that is remembered, old and new alike."""
+    failures = rng.choices(run.memory.corrected(), k=count)
+    return [(failure.prompt, failure.completion) for failure in failures]
+
+
 def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
     """New questions without end, each with the teacher's solution."""
     problems = balanced(rng, "train", run.config.levels, count, run.families)
@@ -63,7 +70,7 @@ def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
     return [(a.problem.prompt, a.correction) for a in attempts if a.correction]
 
 
-def by_parts(student: Student, attempts: list[Attempt]) -> None:
+def by_parts(config: Config, student: Student, attempts: list[Attempt]) -> None:
     """What three of four ways through a question's parts agree on, or else what is said at once.
 
     The key is not asked, and nothing is learned.
@@ -71,13 +78,12 @@ def by_parts(student: Student, attempts: list[Attempt]) -> None:
     from ..method.teacher import Nobody
     from ..model.generate import Completion
     from ..model.tokenizer import EOS
-    from ..run.config import Config
 
     problems = [attempt.problem for attempt in attempts]
-    agreed = Nobody(Config(), student).solutions(problems, ("by parts", 0))
+    agreed = Nobody(config, student).solutions(problems, ("by parts", 0))
     for attempt, text in zip(attempts, agreed, strict=True):
-        if text:
-            attempt.completion = Completion(text, [EOS], [1.0], True, [])
+        if text:  # of which no confidence is known
+            attempt.completion = Completion(text, [EOS], [0.0], True, [])
     student.answer([attempt for attempt in attempts if not attempt.completion])
 
 
@@ -106,9 +112,9 @@ ARMS = {
     "matched": Arm(pick=matched),
     "corrupt": Arm(alter=shifted),
     "full": Arm(trains=all_weights),
-    "norepl": Arm(replays=False),
-    "stack": Arm(replays=False, gates=False),
-    "restart": Arm(restarts=True, gates=False, shares=("corrections",)),
+    "norepl": Arm(replays=False, keeps_own=False),
+    "stack": Arm(replays=False, keeps_own=False, gates=False),
+    "restart": Arm(restarts=True, recalls=collected, gates=False),
     "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved, shares=()),
     "parts": Arm(asks=by_parts),
     "static": Arm(pick=nothing, keeps_own=False, shares=()),

@@ -21,7 +21,7 @@ from ..run.runtime import UserError
 from ..tasks.problems import Problem, check, identity, split_with
 from .statistics import auroc, ece, mcnemar, reliability, risk_coverage, wilson
 
-TOLD = ("arm", "corrector", "seed", "batch")  # settings that stand in each row
+TOLD = ("arm", "corrector", "seed")  # settings that stand in each row
 KINDS = ("wrong", "unsure", "unparsable")
 SURE = 0.9  # the confidence over which a wrong answer misleads
 
@@ -54,12 +54,12 @@ class Examiner:
     test: list[Problem]
     right: list[bool]  # whether each was answered right last; empty before round 0
     sets: dict[str, list[Problem]] = field(default_factory=dict)  # more of them, by name
-    price: float = 0.0  # tokens a question that were written the last time
+    price: float = 0.0  # tokens that the last answers took, in the mean
 
     def ask(self, run: Run, attempts: list[Attempt]) -> list[Attempt]:
         """Ask questions as the arm says; the run does not count the tokens."""
         student = Student(run.model, run.codec, run.config.limit, run.progress)
-        run.arm.asks(student, attempts)
+        run.arm.asks(run.config, student, attempts)
         self.price = student.tokens / max(1, len(attempts))
         return attempts
 

@@ -13,23 +13,23 @@ PAGE = """# Arms compared
 
 {arms}
 
-Each row is the mean over {seeds} seeds, which are all asked the same n questions.  The 95 %
-intervals are for other seeds and other questions; differences are paired by question.  *Levels of
-the base* is the accuracy on the levels that the base was taught, before and after.  *Forgotten*:
-of each cell of family and level that the base was taught what it lost, or 0 where it gained, in
-points, the mean over all of them; noise counts as loss.
+Each row is the mean over these seeds: {seeds}.  All are asked the same n questions.  The 95 %
+intervals are for other questions, and for other seeds where there are several, if those scatter
+normally; differences are paired by question.  *Levels of the base* is the accuracy on the levels
+that the base was taught, before and after.  *Forgotten*: of each cell of family and level that the
+base was taught what it lost, or 0 where it gained, in points, the mean over all of them; noise
+counts as loss.
 
 {prices}
 
 What learning took, in all rounds.  *Corrections* of `self` are questions that it looked for a
 correction of, and of `vote` those that it flagged: both get none from outside.  *Verdicts* are
-answers that the key called right or wrong.  *Tokens an answer* are those that are written for a
-test question.
+answers that the key called right or wrong.  *Of failures* is the share of the corrections whose
+answer had been wrong.  *Tokens an answer* has a test question.{unequal}
 
 {levels}
 
-Accuracy by level, of the base and at the end.  `parts` learns as `failure` does, and is asked by
-parts; so its base is what the program can do that takes questions apart, without any learning.
+Accuracy by level, of the base and at the end.{parts}
 
 {cells}
 
@@ -42,6 +42,9 @@ are the lowest and highest share of the rounds.
 
 The detector in the runs of `failure`, the mean over rounds and seeds.
 """
+PARTS = """  `parts` learns as `failure`
+does, and its test questions are answered by parts, where three of four ways agree, or else at once:
+its base is what that can do without any learning."""
 SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | n | base | after (95 % interval) | with right steps | points to `failure`"
@@ -52,10 +55,11 @@ ARM = (
     " | {test_right_steps:.3f} | {points} | {known} | {lost} |"
 )
 PRICE_TITLES = (
-    "arm | corrections | verdicts | trained tokens | generated | tokens an answer | seconds"
+    "arm | corrections | of failures | verdicts | trained tokens | generated | tokens an answer"
+    " | seconds"
 )
 PRICE = (
-    "| {arm} | {corrections:,.0f} | {verdicts:,.0f} | {train_tokens:,.0f}"
+    "| {arm} | {corrections:,.0f} | {share} | {verdicts:,.0f} | {train_tokens:,.0f}"
     " | {generated_tokens:,.0f} | {test_tokens:.0f} | {seconds:.0f} |"
 )
 CELL_TITLES = (
@@ -96,6 +100,12 @@ def arm_line(arm: Row) -> str:
     return ARM.format(**arm, points=points(arm), known=known(arm), lost=lost)
 
 
+def price_line(arm: Row) -> str:
+    """An arm in the table of prices."""
+    share = "" if arm["failures"] is None else f"{arm['failures']:.2f}"
+    return PRICE.format(**arm, share=share)
+
+
 def level_line(arm: Row) -> str:
     """An arm in the table of levels."""
     pairs = zip(*(arm[name].values() for name in LEVELS), strict=True)
@@ -115,12 +125,15 @@ def results(found: Row) -> str:
     """RESULTS.md: the command, the arms, their prices and levels, the cells, the scores."""
     arms = found["arms"]
     cells = found["cells"]
+    unequal = {one["unequal"] for one in cells} - {""}
     levels = " | ".join(f"level {level}" for level in arms[0]["levels_after"])
     return PAGE.format(
         command=found["command"],
-        seeds=len(found["seeds"]),
+        seeds=", ".join(map(str, found["seeds"])),
+        unequal="".join(f"  Unequal: {text}." for text in sorted(unequal)),
+        parts=PARTS if "parts" in [arm["arm"] for arm in arms] else "",
         arms=table(ARM_TITLES, map(arm_line, arms)),
-        prices=table(PRICE_TITLES, [PRICE.format(**arm) for arm in arms]),
+        prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),

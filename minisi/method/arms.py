@@ -4,6 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..run.config import Config
 from .attempt import Attempt
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def flagged_first(rng: Random, attempts: list[Attempt], count: int) -> list[Atte
     return sorted(shuffled, key=lambda attempt: not attempt.verdict.flagged)[:count]
 
 
-def at_once(student: "Student", attempts: list[Attempt]) -> None:
+def at_once(config: Config, student: "Student", attempts: list[Attempt]) -> None:
     """Test questions are answered like all others."""
     student.answer(attempts)
 
@@ -40,7 +41,7 @@ class Arm(NamedTuple):
     replays: bool = True  # right answers are trained on beside the failures
     recalls: Callable | None = None  # what is learned in place of the memory
     trains: Callable | None = None  # what is trained in place of an adapter
-    restarts: bool = False  # each round trains the base, on all that is remembered
+    restarts: bool = False  # each round trains the base
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered
     shares: tuple[str, ...] = ("corrections", "steps")  # has as many a round as `failure`

@@ -43,14 +43,13 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
     pairs = lesson(run, attempts)
     if not pairs:
         return Learned()
-    if run.arm.restarts:
-        run.model.load_state_dict(run.base)
     questions = sorted({prompt.removesuffix(BAR) for prompt, _ in pairs})
     append_rows(run.folder / "lessons.jsonl", [{"round": run.round, "questions": questions}])
     batches = chunks(encode(run.codec, pairs), run.config.batch)
     before = deepcopy(run.model.state_dict())
     learn = run.arm.trains or adapters
     for rate in RATES:
+        run.model.load_state_dict(run.base if run.arm.restarts else before)
         try:
             return learn(run, batches, rate)
         except FloatingPointError as error:
@@ -59,12 +58,12 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
                 file=sys.stderr,
             )
             lora.remove(run.model)
-            run.model.load_state_dict(before)
+    run.model.load_state_dict(before)
     return Learned()
 
 
 def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
-    """As many examples as there is new to learn: failures, mixed with answers that were right."""
+    """Examples for so many steps: failures, mixed with answers that were right."""
     config = run.config
     rng = run.dice("finetuning")
     count = length(run, attempts) * config.batch
@@ -82,15 +81,19 @@ def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
 
 
 def length(run: Run, attempts: list[Attempt]) -> int:
-    """How many steps the lesson has: those that `failure` had, or so many for each correction."""
+    """How many steps the lesson has: those that `failure` had, or so many for each correction.
+
+    An arm that restarts has those of all rounds so far in one.
+    """
+    config = run.config
     if run.budget and "steps" in run.arm.shares:
-        return run.budget[run.round - 1]["steps"]
+        steps = [row["steps"] for row in run.budget[: run.round]]
+        return sum(steps) if run.arm.restarts else steps[-1]
+    if run.arm.restarts:
+        return ceil(config.passes * run.corrections / config.batch)
     failed = [a for a in attempts if a.correction and a.source != "own"]
     if run.arm.recalls:
         failed = [a for a in attempts if a.verdict.flagged]
-    if run.arm.restarts:
-        failed = run.memory.corrected()
-    config = run.config
     return min(config.steps, ceil(config.passes * len(failed) / config.batch))
 
 

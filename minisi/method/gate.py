@@ -80,10 +80,13 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
     """Keep what was learned at the strength with the best dev accuracy, the strongest of equals.
 
     Nothing is kept unless that is at least what it was before, or where there are no questions.
+    An arm without a gate keeps what it learned, as it is.
     """
     tried = {0.0: (exam.attempts, exam.right)}
-    scales = SCALES if run.arm.gates else SCALES[:1]
-    for scale in scales if learned.steps and exam.attempts else ():
+    scales = SCALES if exam.attempts else ()
+    if not run.arm.gates:
+        scales = SCALES[:1]
+    for scale in scales if learned.steps else ():
         learned.set_strength(scale)
         attempts = answered(run, exam.attempts)
         tried[scale] = (attempts, marked(run, attempts))

@@ -80,7 +80,7 @@ class FailureMemory:
         """The rows are the newest of their problems."""
         for row in rows:
             self.failures[row.id] = row
-            self.right[row.id] = row.said == row.answer
+            self.right[row.id] = row.kind != "unparsable" and row.said == row.answer
 
     def append(self, attempts: list[Attempt], round: int) -> None:
         """Store failures; a problem of the dev or test split may never get here."""

@@ -99,5 +99,5 @@ class Run:
         """Make the round count."""
         facts = {name: row[name] for name in ("corrections", "weights", "threshold")}
         facts["right"] = self.memory.right
-        tensors = {"model": self.model.state_dict(), "base": self.base}
+        tensors = {"model": self.model.state_dict(), "base": dict(self.base)}
         self.journal.commit(row, right, tensors, facts)

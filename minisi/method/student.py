@@ -19,7 +19,7 @@ class Student:
     codec: Codec
     limit: int  # the longest completion, in tokens
     progress: Progress
-    tokens: int = 0  # written so far
+    tokens: int = 0  # that its answers had so far
 
     def complete(self, prompts: list[str], **sampling: Any) -> list[Completion]:
         """A completion for each prompt, greedy unless a temperature and a generator are given."""

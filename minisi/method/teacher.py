@@ -114,6 +114,7 @@ class Checker(Teacher):
         parts = self.by_parts(problems, stream)
         found = []
         for problem, made, said in zip(problems, parts, samples, strict=True):
+            self.verdicts += len(made + said)
             accepted = [text for text in made + said if check(problem.answer, text) == "right"]
             found.append(agreed(accepted, 2))
         return found

@@ -16,7 +16,7 @@ from typing import Any
 from .runtime import ROOT, Row
 
 MOST = 2.0**53  # beyond it whole numbers are no longer exact everywhere
-ROOMS = ("minisi", "tests", "data", ".git")  # of the project, where no results belong
+ROOMS = ("minisi", "tests", "data", ".git", ".ci")  # of the project, where no results belong
 DEVICES = ("auto", "cpu", "cuda")
 GROUPS = {  # of settings, by the first of each
     "preset": "run",
@@ -126,15 +126,13 @@ class Config:
             low, high = f.metadata["limits"]
             if isinstance(value, str) or (low <= value <= high and value < MOST):
                 continue
-            end = "any number" if high == inf else high
+            end = f"{MOST:.0f}" if high == inf else high
             raise ValueError(f"--{f.name} {value} is outside {low} to {end}")
-        if not re.fullmatch(r"\d+(,\d+)*", self.seeds):
+        if not re.fullmatch(r"\d{1,15}(,\d{1,15})*", self.seeds):
             raise ValueError(f"--seeds {self.seeds}: write whole numbers with commas, as in 1,2,3")
         for name in ("base", "out"):
             folder = getattr(self, name)
-            where = Path(folder).resolve()
-            inside = any(where.is_relative_to(ROOT / room) for room in ROOMS)
-            if not folder.strip() or inside or ROOT.is_relative_to(where):
+            if not is_for_results(folder):
                 raise ValueError(f"--{name} {folder!r} is no folder for results: name a new one")
         if Path(self.base).resolve() == Path(self.out).resolve():
             raise ValueError(f"--base and --out are both {self.out}: choose two folders")
@@ -142,6 +140,13 @@ class Config:
             raise ValueError(
                 f"--n_embd {self.n_embd} must be a multiple of twice --n_head {self.n_head}"
             )
+
+
+def is_for_results(folder: str) -> bool:
+    """Whether the name is that of a folder, and not one of the project's own or above it."""
+    where = Path(folder).resolve()
+    inside = any(where.is_relative_to(ROOT / room) for room in ROOMS)
+    return bool(folder.strip()) and not inside and not ROOT.is_relative_to(where)
 
 
 PRESETS: dict[str, Row] = {
@@ -249,7 +254,7 @@ def parser(
     return made
 
 
-def configure(given: Row, base: Row | None = None) -> Config:
+def configure(given: Row, base: Row | None = None, pretraining: bool = False) -> Config:
     """What was given, else what the base was made with, else the preset's, else the defaults.
 
     Exits with code 2 and one sentence where settings clash.
@@ -258,4 +263,7 @@ def configure(given: Row, base: Row | None = None) -> Config:
     try:
         return Config(**preset | (base or {}) | given)
     except ValueError as error:
-        Parser().exit(2, f"error: {error}\n")
+        text = str(error)
+        if pretraining:  # where --out is the base
+            text = text.replace("--base", "--out", 1)
+        Parser().exit(2, f"error: {text}\n")

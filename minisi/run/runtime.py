@@ -191,12 +191,14 @@ def cli(main: Callable[[], None], goes_on: bool = True) -> None:
         sys.exit(f"error: {error}")
     except (MemoryError, RuntimeError) as error:
         needed = re.search(r"memory.*?(tried to allocate [\d.]+ \w+)", str(error), re.IGNORECASE)
-        if not (needed or "overflow" in str(error) or isinstance(error, MemoryError)):
+        if not (
+            needed or "size calculation overflowed" in str(error) or isinstance(error, MemoryError)
+        ):
             raise
         what = f": it {needed[1]}" if needed else ""
         sys.exit(
-            f"error: the memory is too small{what}; smaller --n_embd, --n_hidden, --n_layer or"
-            " --batch need less"
+            f"error: the memory is too small{what}; smaller --n_embd, --n_hidden, --n_layer, --r,"
+            " --limit or --batch need less"
         )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

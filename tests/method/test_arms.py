@@ -188,7 +188,7 @@ def test_by_parts_is_what_the_ways_agree_on_or_else_what_is_said_at_once(agreed,
     monkeypatch.setattr(student, "confirm", unconfirmed)
     attempts = [Attempt(problem) for problem in problems]
     asked = student.Student(None, None, 60, Quiet())
-    by_parts(asked, attempts)
+    by_parts(Config(), asked, attempts)
     texts = [attempt.completion.text for attempt in attempts]
     if agreed:
         wanted = [problem.target for problem in problems]

@@ -229,8 +229,12 @@ def test_a_lesson_has_the_steps_of_its_budget_if_its_arm_shares_them():
 
 def test_an_arm_that_restarts_has_steps_for_all_that_is_remembered_and_trains_the_base(tiny):
     run = a_run("restart")
-    run.memory.corrected = lambda: [None] * 40
-    assert finetune.length(run, ATTEMPTS) == 4 * 40 / 8
+    run.memory.corrected = lambda: run.memory.sample(run.dice("x"), 40, 1, 0.5)
+    run.corrections = 500
+    assert finetune.length(run, ATTEMPTS) == 4 * 500 / 8
+    run.budget = [{"steps": 7}, {"steps": 5}, {"steps": 2}]
+    for run.round, wanted in ((1, 7), (2, 12), (3, 14)):
+        assert finetune.length(run, ATTEMPTS) == wanted
     run.model = tiny(seed=5)
     run.base = {name: weight.clone() for name, weight in tiny(seed=6).state_dict().items()}
     before = []
