@@ -63,6 +63,7 @@ def compare(config: Config, play: Play) -> None:
 
     Leaves compare.json, compare.png and RESULTS.md, and prints a line for each arm.
     """
+    command = typed()
     folder = Path(config.out)
     seeds = list(dict.fromkeys(map(int, config.seeds.split(","))))
     named = ["failure", *filter(None, config.compare.split(","))]
@@ -76,7 +77,7 @@ def compare(config: Config, play: Play) -> None:
         left = (time.monotonic() - begun) / done * (len(missing) - done)
         print(f"{done} of {len(missing)} done, {left / 60:.0f} minutes left", file=sys.stderr)
 
-    found = {"command": typed(), **summarise(folder, arms, seeds)}
+    found = {"command": command, **summarise(folder, arms, seeds)}
     write_json(folder / "compare.json", found)
     write(folder / "RESULTS.md", results(found))
     pictures.draw(folder / "compare.png", pictures.comparison, found)
@@ -125,6 +126,7 @@ def play_aside(task: tuple[Play, Config, list[Row] | None]) -> Config:
         for number in (1, 2):
             os.dup2(log.fileno(), number)
     play(one, budget)
+    sys.stdout.flush()  # before the next one's log takes its place
     return one
 
 
@@ -175,7 +177,9 @@ def unequal(arm: str, rows: list[Row], first: list[Row]) -> str:
 
     That is so where a lesson came to nothing, and its figures should be read with that in mind.
     """
-    shares = ARMS[arm].shares if arm in ARMS and not ARMS[arm].restarts else ()
+    shares = ARMS[arm].shares if arm in ARMS else ()
+    if arm in ARMS and ARMS[arm].restarts:  # which has the steps of all rounds so far
+        shares = shares[:1]
     for round, (own, other) in enumerate(zip(spent(rows), spent(first), strict=True), 1):
         for name in shares:
             if own[name] != other[name]:

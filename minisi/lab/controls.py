@@ -58,8 +58,9 @@ def shifted(attempts: list[Attempt]) -> None:
 
 def collected(run: Run, rng: Random, count: int) -> list[Pair]:
     """All that is remembered, old and new alike."""
-    failures = rng.choices(run.memory.corrected(), k=count)
-    return [(failure.prompt, failure.completion) for failure in failures]
+    known = run.memory.corrected()
+    drawn = rng.choices(known, k=count) if known else []
+    return [(failure.prompt, failure.completion) for failure in drawn]
 
 
 def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
