@@ -3,6 +3,7 @@ python -m minisi ask "347+586"      one question
 python -m minisi ask --file FILE    many questions, a JSON row for each
 python -m minisi bench              how fast this machine trains and decodes
 python -m minisi bench --peers      how fast GPT-2, PEFT and transformers are beside it
+python -m minisi export --to DIR    a run for transformers, PEFT and datasets
 python -m minisi testset NAME       the rows of data/NAME.jsonl: test, typed, gpt3 or outside
 python -m minisi testset --levels 6 --count 4096 --seed 7      a test set of your own
 """
@@ -41,18 +42,21 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
         action="store_true",
         help="measure GPT-2, PEFT and generate of transformers beside it instead",
     )
-    for command in (ASK, BENCH):
+    EXPORT = COMMANDS.add_parser("export", help="write a run for other tools")
+    EXPORT.add_argument("--to", required=True, help="folder that gets it")
+    for command in (ASK, BENCH, EXPORT):
         command.add_argument(
             "--run",
             help="folder with a model, of a run or a base (default: the newest run under runs/)",
         )
+    for command in (ASK, BENCH):
         command.add_argument(
             "--device",
             default="auto",
             choices=DEVICES,
             help="where to compute (default %(default)s)",
         )
-    for command in (ASK, TESTSET):
+    for command in (ASK, EXPORT, TESTSET):
         command.add_argument("--plugin", help="a Python file of yours with families of questions")
     # A question may begin with a minus; a space before it tells it from an option.
     GIVEN = PARSER.parse_args([re.sub(r"^(?=-+[\d(])", " ", text) for text in sys.argv[1:]])
@@ -62,6 +66,7 @@ from pathlib import Path
 
 from minisi.lab.ask import ask, newest, shown, talk
 from minisi.lab.bench import bench
+from minisi.lab.export import export
 from minisi.lab.peers import peers
 from minisi.lab.testset import make_set, own_set
 from minisi.run.runtime import cli
@@ -76,6 +81,8 @@ def main() -> None:
     run = GIVEN.run or newest()
     if GIVEN.command == "ask":
         answer_all(run)
+    elif GIVEN.command == "export":
+        export(run, GIVEN.to)
     elif GIVEN.peers:
         peers(GIVEN.device, run)
     else:

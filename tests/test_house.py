@@ -22,7 +22,7 @@ ORDER = {  # a room imports only from rooms above it, a module only from those n
     "model": "tokenizer gpt lora optim trainer generate",
     "method": "attempt student teacher detect memory arms run finetune gate",
     "lab": "statistics evaluate controls plugins testset pictures report results compare"
-    " bench ask peers",
+    " bench ask peers export",
 }
 MODULES = [f"{room}.{name}" for room, names in ORDER.items() for name in names.split()]
 FILES = [ROOT / "loop.py", ROOT / "train.py", *(ROOT / "minisi").rglob("*.py")]
