@@ -175,6 +175,20 @@ def open_streams() -> None:
         getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
+def of_memory(error: Exception) -> str:
+    """What to say where it is memory that was missing; empty where it is something else."""
+    text = str(error)
+    needed = re.search(r"memory.*?(tried to allocate [\d.]+ \w+)", text, re.IGNORECASE)
+    too_large = "size calculation overflowed" in text
+    if not (needed or too_large or isinstance(error, MemoryError)):
+        return ""
+    what = f": it {needed[1]}" if needed else ""
+    return (
+        f"error: the memory is too small{what}; smaller --n_embd, --n_hidden, --n_layer, --r,"
+        " --limit or --batch need less"
+    )
+
+
 def cli(main: Callable[[], None], goes_on: bool = True) -> None:
     """Run a program's `main` and exit: 0 finished, 1 failed, 130 interrupted, 143 terminated.
 
@@ -190,16 +204,10 @@ def cli(main: Callable[[], None], goes_on: bool = True) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except (MemoryError, RuntimeError) as error:
-        needed = re.search(r"memory.*?(tried to allocate [\d.]+ \w+)", str(error), re.IGNORECASE)
-        if not (
-            needed or "size calculation overflowed" in str(error) or isinstance(error, MemoryError)
-        ):
+        too_small = of_memory(error)
+        if not too_small:
             raise
-        what = f": it {needed[1]}" if needed else ""
-        sys.exit(
-            f"error: the memory is too small{what}; smaller --n_embd, --n_hidden, --n_layer, --r,"
-            " --limit or --batch need less"
-        )
+        sys.exit(too_small)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
