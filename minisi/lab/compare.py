@@ -96,19 +96,19 @@ def played(missing: list[Config], config: Config, play: Play) -> Iterator[Config
     # What others have in common comes first: the bases, and what `failure` got.
     first = [one for one in missing if one.out == failure_of(config, one.seed)]
     rest = [one for one in missing if one not in first]
-    for cells in (first, rest):
+    for cells in filter(None, (first, rest)):
         tasks = [(play, one, budget(one, config)) for one in cells]
-        with workers(config) as pool:
+        with workers(min(config.jobs, len(cells))) as pool:
             yield from pool.imap_unordered(play_aside, tasks)
             pool.close()
             pool.join()
 
 
-def workers(config: Config) -> Pool:
+def workers(count: int) -> Pool:
     """Processes that share the cores.  They end when the comparison does, however that is."""
-    threads = max(1, (os.cpu_count() or 1) // config.jobs)
+    threads = max(1, (os.cpu_count() or 1) // count)
     os.environ["OMP_NUM_THREADS"] = str(threads)  # read when they load torch
-    return get_context("spawn").Pool(config.jobs, prepare, [sys.argv])
+    return get_context("spawn").Pool(count, prepare, [sys.argv])
 
 
 def prepare(arguments: list[str]) -> None:
