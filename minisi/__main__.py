@@ -14,7 +14,7 @@ from argparse import RawDescriptionHelpFormatter
 
 from minisi.lab.plugins import plug_in
 from minisi.lab.testset import SETS
-from minisi.run.config import DEVICES, Parser
+from minisi.run.config import DEVICES, Parser, positive
 from minisi.run.runtime import loading
 
 if __name__ == "__main__":  # before torch is loaded, so that --help answers at once
@@ -31,8 +31,10 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     BENCH = COMMANDS.add_parser("bench", help="measure this machine")
     TESTSET = COMMANDS.add_parser("testset", help="print the rows of a frozen set")
     TESTSET.add_argument("name", nargs="?", choices=SETS, help="one of %(choices)s")
-    TESTSET.add_argument("--levels", type=int, default=4, help="of a set of your own: 1 to this")
-    TESTSET.add_argument("--count", type=int, default=2048, help="how many questions it has")
+    TESTSET.add_argument(
+        "--levels", type=positive, default=4, help="of a set of your own: 1 to this"
+    )
+    TESTSET.add_argument("--count", type=positive, default=2048, help="how many questions it has")
     TESTSET.add_argument("--seed", type=int, default=1, help="what its questions follow from")
     ASKED = ASK.add_mutually_exclusive_group()
     ASKED.add_argument("question", nargs="?", help="such as '347+586'")

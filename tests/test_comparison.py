@@ -172,4 +172,5 @@ def test_an_error_of_one_of_them_is_told_and_ends_them_all(tmp_path, small_test_
     seeds = ("--jobs", "2", "--seeds", "1,2", "--rounds", "0")
     done = python("loop.py", *options_of(tmp_path, small_test_set, *seeds))
     assert done.returncode == 1
-    assert "base-2" in done.stderr.splitlines()[-1]
+    assert "failure-2" in done.stderr.splitlines()[-1]
+    assert "base-2" in (tmp_path / "loop" / "failure-2" / "log.txt").read_text()

@@ -28,10 +28,10 @@ def run(folder, test, recipe, *more):
 
 
 def test_an_arm_is_compared(tmp_path, small_test_set):
-    done = run(tmp_path, small_test_set, "arm", "--compare", "surest", "--seeds", "1")
+    done = run(tmp_path, small_test_set, "arm", "--compare", "doubtful", "--seeds", "1")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "loop" / "compare.json").read_text())
-    assert [row["arm"] for row in found["arms"]] == ["failure", "surest"]
+    assert [row["arm"] for row in found["arms"]] == ["failure", "doubtful"]
 
 
 def test_a_teacher_corrects(tmp_path, small_test_set):
@@ -54,6 +54,9 @@ def test_a_family_is_learned_tested_and_asked(tmp_path):
 
     asked = python("-m", "minisi", "ask", "twice 41", "--run", f"{tmp_path}/loop", *plugin)
     assert "the answer is 82" in asked.stdout, asked.stderr
+    without = python("-m", "minisi", "ask", "3+4", "--run", f"{tmp_path}/loop")
+    assert f"it was made with --plugin {plugin[1]}: give that" in without.stderr
+    assert f"--plugin {plugin[1]}" in done.stdout.splitlines()[-1]
 
 
 def test_an_old_base_that_does_not_know_a_family_is_refused_with_the_remedy(
@@ -64,6 +67,8 @@ def test_an_old_base_that_does_not_know_a_family_is_refused_with_the_remedy(
     done = run(tmp_path, small_test_set, "family", "--out", f"{tmp_path}/new")
     assert done.returncode == 1
     assert "other families of questions" in done.stderr
+    assert "name another folder" in done.stderr
+    assert "delete" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -75,10 +80,13 @@ ASKING = """class X(Add):
 FAMILIES["x"] = X()"""
 BROKEN = {
     "ARMS['x'] = 3": "must be an Arm",
+    "ARMS['vote'] = ARMS['random']": "has the name of a teacher",
+    "ARMS['x'] = ARMS['random']._replace(pick=3)": "must be functions",
     "TEACHERS['x'] = 3": "must be a subclass of Teacher",
     "TEACHERS['x'] = type('X', (Teacher,), {'name': 'y'})": "give both the same",
     "FAMILIES['x'] = Add": "must be an object of a subclass of Family",
     "FAMILIES['x'] = Add()": "is taken for add",
+    "FAMILIES['x'] = Family()": "can't be asked",
     ASKING.format(asked="x1", level=9, solved=("1", "1")): "its level is 9",
     ASKING.format(asked="x1", level=1, solved=("1", "")): "it should be steps, answer",
     ASKING.format(asked="%1", level=1, solved=("1", "1")): "alphabet",
@@ -87,6 +95,7 @@ HEAD = """from minisi.lab.controls import ARMS
 from minisi.method.teacher import TEACHERS, Teacher
 from minisi.tasks.arithmetic import Add
 from minisi.tasks.families import FAMILIES
+from minisi.tasks.family import Family
 """
 
 
@@ -105,5 +114,6 @@ def test_a_broken_promise_is_told_at_once(body, tmp_path):
 @pytest.mark.parametrize("name", ["none.py", "notes.txt"])
 def test_a_plugin_that_is_none_is_one_sentence(name):
     done = python("loop.py", "--plugin", name)
+    assert "there is no such Python file" in done.stderr
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert name in done.stderr

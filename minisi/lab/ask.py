@@ -118,10 +118,11 @@ def talk(run: str, device: str) -> None:
         import readline  # noqa: F401
     loaded = load(run, device)
     print(f"{run} answers.  An empty line, or Ctrl-D, ends it.")
-    for example in EXAMPLES[:FIRST]:
+    known = chosen(loaded[1].base_families)
+    for example in [one for one in EXAMPLES if matching(one) in known][:FIRST]:
         print(PROMPT + example)
         reply(loaded, example)
-    with suppress(EOFError):
+    with suppress(EOFError, RuntimeError):  # the input has ended, or was never there
         while text := input(PROMPT).strip():
             reply(loaded, text)
 

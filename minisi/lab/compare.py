@@ -4,16 +4,11 @@ A cell is one arm with one seed.  The cells of a seed share their base, and get 
 and steps in each round as `failure` got, if their arm shares them.
 """
 
-import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
-from multiprocessing import get_context
-from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,11 +22,10 @@ from ..tasks.families import vocabulary_words
 from . import pictures
 from .controls import ARMS
 from .evaluate import Row
-from .plugins import plug_in
+from .jobs import Play, side_by_side
 from .results import EACH, LEVELS, line, results
 from .statistics import interval, mcnemar, wilson
 
-Play = Callable[[Config, list[Row] | None], Any]
 SHARED = ("corrections", "steps")  # of each round, what an arm may have like `failure`
 OWN = ("arm", "seed", "base")  # options that a comparison sets itself
 GOAL = 0.9  # the accuracy whose price is told
@@ -72,6 +66,8 @@ def compare(config: Config, play: Play) -> None:
     vocabulary = Codec(vocabulary_words()).checksum
     missing = [one for one in cells if not is_done(one, vocabulary)]
     print(f"{len(cells)} runs in {folder}, {len(missing)} of them to do", file=sys.stderr)
+    if config.jobs > 1:
+        print(f"each says what it does in {folder}/*/log.txt", file=sys.stderr)
     begun = time.monotonic()
     for done, _ in enumerate(played(missing, config, play), 1):
         left = (time.monotonic() - begun) / done * (len(missing) - done)
@@ -96,38 +92,9 @@ def played(missing: list[Config], config: Config, play: Play) -> Iterator[Config
     # What others have in common comes first: the bases, and what `failure` got.
     first = [one for one in missing if one.out == failure_of(config, one.seed)]
     rest = [one for one in missing if one not in first]
-    for cells in filter(None, (first, rest)):
-        tasks = [(play, one, budget(one, config)) for one in cells]
-        with workers(min(config.jobs, len(cells))) as pool:
-            yield from pool.imap_unordered(play_aside, tasks)
-            pool.close()
-            pool.join()
-
-
-def workers(count: int) -> Pool:
-    """Processes that share the cores.  They end when the comparison does, however that is."""
-    threads = max(1, (os.cpu_count() or 1) // count)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when they load torch
-    return get_context("spawn").Pool(count, prepare, [sys.argv])
-
-
-def prepare(arguments: list[str]) -> None:
-    """What a process does first: Ctrl-C is for the program that started it, which then ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    plug_in(arguments)
-
-
-def play_aside(task: tuple[Play, Config, list[Row] | None]) -> Config:
-    """Play a cell in a process of its own; what it says goes to log.txt in its folder."""
-    play, one, budget = task
-    folder = Path(one.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a") as log:
-        for number in (1, 2):
-            os.dup2(log.fileno(), number)
-    play(one, budget)
-    sys.stdout.flush()  # before the next one's log takes its place
-    return one
+    for cells in (first, rest):
+        tasks = [(one, budget(one, config)) for one in cells]
+        yield from side_by_side(tasks, config.jobs, play)
 
 
 def failure_of(config: Config, seed: int) -> str:

@@ -15,11 +15,12 @@ from tokenizers import Tokenizer, decoders
 from torch import Tensor
 
 from ..model.tokenizer import Codec
-from ..run.config import Config
+from ..run.config import Config, is_for_results
 from ..run.files import read_rows, write, write_json
 from ..run.runtime import Row, UserError
 from ..tasks.problems import BAR
 from .ask import load
+from .controls import ARMS
 from .peers import olmo
 
 PARTS = {  # of our fused matrices, as OLMo names them
@@ -38,7 +39,8 @@ configs:
 # What a small language model got wrong, and the corrections
 
 `sft.jsonl` has `prompt` and `completion`. `preferences.jsonl` has `prompt`, `chosen`, and
-`rejected`, which is what the model had said. A completion is `steps{bar}answer`.
+`rejected`, which is what the model had said. A completion is `steps{bar}answer`. The run's arm was
+`{arm}`.
 """
 
 
@@ -50,15 +52,21 @@ def export(run: str, to: str) -> None:
     except ImportError:
         raise UserError("export needs transformers: pip install transformers") from None
     folder = Path(to)
+    if not is_for_results(to) or (folder.exists() and any(folder.iterdir())):
+        raise UserError(f"{to} is no new or empty folder: name another one with --to")
     config = write_model(run, folder)
     if Path(config.base).is_dir():
         write_model(config.base, folder / "base")
-    kept = {row["round"]: row["scale"] for row in read_rows(Path(run, "metrics.jsonl"))}
-    for path in sorted(Path(run, "adapters").glob("round_*.pt")):
-        scale = kept[int(path.stem.split("_")[1])]
-        if scale:
-            write_adapter(path, config, scale, folder / "adapters" / path.stem)
-    write_memory(read_rows(Path(run, "memory.jsonl")), folder / "data")
+    rows = read_rows(Path(run, "metrics.jsonl"))
+    kept = [row for row in rows if row["scale"] and row["round"]]
+    if ARMS[config.arm].restarts:  # whose last adapter is on the base
+        kept = kept[-1:]
+    for row in kept:
+        name = f"round_{row['round']:02d}"
+        path = Path(run, "adapters", f"{name}.pt")
+        if path.exists():  # other arms train other weights
+            write_adapter(path, config, row["scale"], folder / "adapters" / name)
+    write_memory(read_rows(Path(run, "memory.jsonl")), config.arm, folder / "data")
 
 
 def write_model(run: str, folder: Path) -> Config:
@@ -105,10 +113,12 @@ def split(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def write_memory(rows: list[Row], folder: Path) -> None:
+def write_memory(rows: list[Row], arm: str, folder: Path) -> None:
     """The corrected failures as a data set for supervised and for preference training."""
+    corrected = [row for row in rows if row["completion"] and row["source"] != "own"]
+    if not corrected:
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    corrected = [row for row in rows if row["completion"]]
     sft = [{"prompt": row["prompt"], "completion": row["completion"]} for row in corrected]
     preferences = []
     for row in corrected:
@@ -118,4 +128,4 @@ def write_memory(rows: list[Row], folder: Path) -> None:
             preferences.append({"prompt": row["prompt"], **pair})
     for name, made in (("sft", sft), ("preferences", preferences)):
         write(folder / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in made))
-    write(folder / "README.md", CARD.format(bar=BAR))
+    write(folder / "README.md", CARD.format(bar=BAR, arm=arm))

@@ -4,8 +4,10 @@ should be.
 
 import argparse
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import product
+from pathlib import Path
 from random import Random
 
 from ..method.arms import Arm
@@ -26,30 +28,33 @@ def plug_in(arguments: list[str]) -> None:
     or family.
     """
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--plugin")
-    path = early.parse_known_args(arguments)[0].plugin
-    if path is None:
-        return
+    early.add_argument("--plugin", action="append", default=[])
+    paths = early.parse_known_args(arguments)[0].plugin
+    if len(paths) > 1:
+        sys.exit("error: give one --plugin: a file may import others")
+    for path in filter(None, paths):
+        spec = spec_from_file_location("plugin", path)
+        if spec is None or not Path(path).is_file():
+            sys.exit(f"error: --plugin {path}: there is no such Python file")
+        run_file(path, spec)
+
+
+def run_file(path: str, spec: ModuleSpec) -> None:
+    """Run the user's file, and look at what it has added."""
     known = {*ARMS, *TEACHERS, *FAMILIES}
-    spec = spec_from_file_location("plugin", path)
-    if spec is None:
-        sys.exit(f"error: --plugin {path} is no Python file")
     module = module_from_spec(spec)
     sys.modules["plugin"] = module
+    spec.loader.exec_module(module)
     try:
-        spec.loader.exec_module(module)
         check(known)
-    except FileNotFoundError:
-        sys.exit(f"error: --plugin {path}: there is no such file")
     except UserError as error:
         sys.exit(f"error: --plugin {path}: {error}")
 
 
 def check(known: set[str]) -> None:
     """UserError says what is wrong with an arm, teacher or family that was not known before."""
-    for name in ARMS.keys() - known:
-        if not isinstance(ARMS[name], Arm):
-            raise UserError(f"ARMS[{name!r}] must be an Arm")
+    for name in ARMS.keys() - (known - TEACHERS.keys()):
+        check_arm(name, ARMS[name])
     for name in TEACHERS.keys() - known:
         teacher = TEACHERS[name]
         if not (isinstance(teacher, type) and issubclass(teacher, Teacher)):
@@ -57,7 +62,20 @@ def check(known: set[str]) -> None:
         if teacher.name != name:
             raise UserError(f"TEACHERS[{name!r}] has the name {teacher.name!r}: give both the same")
     for name in FAMILIES.keys() - known:
-        check_family(name, FAMILIES[name])
+        try:
+            check_family(name, FAMILIES[name])
+        except (LookupError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            raise UserError(f"{name} can't be asked: {error!r}") from error
+
+
+def check_arm(name: str, arm: Arm) -> None:
+    """UserError where an arm could not be played."""
+    if not isinstance(arm, Arm):
+        raise UserError(f"ARMS[{name!r}] must be an Arm")
+    if name in TEACHERS:
+        raise UserError(f"ARMS[{name!r}] has the name of a teacher: give it another")
+    if not all(map(callable, (arm.pick, arm.alter, arm.asks))):
+        raise UserError(f"pick, alter and asks of ARMS[{name!r}] must be functions")
 
 
 def check_family(name: str, family: Family) -> None:

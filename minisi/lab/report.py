@@ -102,7 +102,8 @@ def finish(run: Run, facts: Row, sets: dict[str, Row], leaks: str, seconds: floa
     extra |= {"out": run.folder, "report": page}
     if drawn:
         extra["picture"] = picture
-    extra["next"] = f"python -m minisi ask --run {shlex.quote(str(run.folder))}"
+    plugin = ["--plugin", run.config.plugin] if run.config.plugin else []
+    extra["next"] = shlex.join(["python", "-m", "minisi", "ask", "--run", str(run.folder), *plugin])
     block = summary(rows, asked, extra)
     write(page, markdown(rows, asked, typed(), facts, block, learned(run.memory)))
     run.progress.say(block)

@@ -232,7 +232,7 @@ def make_set(name: str) -> Iterator[str]:
 def own_set(levels: int, count: int, seed: int) -> Iterator[str]:
     """The lines of another test set, even over families and levels 1 to `levels`.
 
-    There are `count` problems, or a few less, so that all cells have as many.
+    There are about `count` problems: all cells have as many, and at least one.
     """
     each = max(1, count // (levels * len(FAMILIES)))
     rng = Random(f"own set {seed}")

@@ -91,11 +91,21 @@ def read_manifest(folder: Path, number: int) -> Row:
     return facts
 
 
+class OtherVersion(ValueError):
+    """A state that is whole, and not for this program as it is now."""
+
+
 def check_state(folder: Path, number: int, vocabulary: str) -> State:
     """A state whose files are what its manifest says; ValueError says what is wrong with it."""
     facts = read_manifest(folder, number)
     if facts["format"] != FORMAT or vocabulary not in ("", facts["vocabulary"]):
-        raise ValueError("another version of minisi, or other families of questions, made it")
+        plugin = facts.get("config", {}).get("plugin")
+        remedy = (
+            f"it was made with --plugin {plugin}: give that" if plugin else "name another folder"
+        )
+        raise OtherVersion(
+            f"another version of minisi, or other families of questions, made it: {remedy}"
+        )
     for name, (size, checksum) in facts["files"].items():
         content = (folder / name).read_bytes()
         if sha256(content[:size] if name in LOGS else content) != checksum:
@@ -111,13 +121,17 @@ def read_state(folder: Path, vocabulary: str = "") -> State | None:
     that is passed over.
     """
     found = numbers(folder)
+    others = []
     for number in found:
         try:
             return check_state(folder, number, vocabulary)
         except Exception as error:  # torch.load and json raise nearly anything
+            others += [error] if isinstance(error, OtherVersion) else []
             print(
                 f"warning: {manifest_path(folder, number)} does not count: {error}", file=sys.stderr
             )
+    if others:
+        raise UserError(f"{folder} can't be used here: {others[0]}")
     if found:
         raise UserError(
             f"no state in {folder} can be read, for the reasons above: restore its files,"

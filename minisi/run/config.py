@@ -211,6 +211,14 @@ class Parser(argparse.ArgumentParser):
         super().error(f"{message} ({self.prog} --help lists all)")
 
 
+def positive(text: str) -> int:
+    """A whole number from 1 on; argparse tells of the ValueError of any other."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def known_names(known: Collection[str], text: str) -> str:
     """The text, if it is names with commas between, each of them known."""
     for name in text.split(","):

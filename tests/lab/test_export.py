@@ -15,7 +15,7 @@ from minisi.tasks.families import FAMILIES
 from minisi.tasks.problems import solve
 
 from ..passes import plain
-from ..programs import rows, settings
+from ..programs import ROOT, rows, settings
 
 QUESTIONS = ["347+586", "sort 3 1 2", "tom has 4 nuts, earns 6: how many?", "a>b,b>c from a 2"]
 
@@ -96,7 +96,7 @@ def test_the_memory_is_a_data_set_for_two_kinds_of_training(made):
         [json.loads(line) for line in (data / f"{name}.jsonl").read_text().splitlines()]
         for name in ("sft", "preferences")
     )
-    memory = [row for row in rows(made / "loop", "memory") if row["completion"]]
+    memory = [row for row in rows(made / "loop", "memory") if row["source"] == "solver"]
     assert [row["completion"] for row in sft] == [row["completion"] for row in memory]
     assert all(row["prompt"].endswith("|") for row in sft)
     assert 0 < len(preferences) <= len(sft)
@@ -120,3 +120,15 @@ def test_without_transformers_one_line_says_what_to_install(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(UserError, match="pip install transformers"):
         export(str(tmp_path), str(tmp_path / "to"))
+
+
+@pytest.mark.parametrize("to", [".", "data/x", "runs/.."])
+def test_a_folder_of_the_project_gets_nothing(to, made, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match="name another one with --to"):
+        export(f"{made}/loop", to)
+
+
+def test_a_folder_that_is_in_use_gets_nothing(made):
+    with pytest.raises(UserError, match="no new or empty folder"):
+        export(f"{made}/loop", f"{made}/to")

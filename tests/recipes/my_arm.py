@@ -1,4 +1,4 @@
-"""An arm of your own: what the model was surest of is corrected first."""
+"""An arm of your own: what the model is least sure of is corrected, be it right or wrong."""
 
 from random import Random
 
@@ -7,11 +7,8 @@ from minisi.method.arms import Arm
 from minisi.method.attempt import Attempt
 
 
-def surest(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
-    def order(attempt: Attempt) -> tuple[bool, float]:
-        return not attempt.verdict.flagged, -attempt.verdict.confidence
-
-    return sorted(attempts, key=order)[:count]
+def doubtful(rng: Random, attempts: list[Attempt], count: int) -> list[Attempt]:
+    return sorted(attempts, key=lambda attempt: attempt.verdict.confidence)[:count]
 
 
-ARMS["surest"] = Arm(pick=surest)
+ARMS["doubtful"] = Arm(pick=doubtful)

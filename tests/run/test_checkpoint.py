@@ -179,7 +179,7 @@ def test_where_no_state_is_whole_the_remedy_is_said(base):
 def test_a_state_of_another_vocabulary_does_not_count_for_who_asks(base, capsys):
     folder, _ = base
     assert read_state(folder, WORDS).number == 5
-    with pytest.raises(UserError, match="no state"):
+    with pytest.raises(UserError, match="can't be used here"):
         read_state(folder, "another checksum")
     assert "other families of questions" in capsys.readouterr().err
 
