@@ -216,7 +216,7 @@ def test_other_settings_are_refused_by_their_names(changed, config):
 
 def test_a_run_of_another_vocabulary_is_refused(config, capsys):
     play(config, 0)
-    assert_refused(config, "no state in .* can be read", words="another checksum")
+    assert_refused(config, "can.t be used here: .*families of questions", words="another checksum")
     assert "other families of questions" in capsys.readouterr().err
 
 
