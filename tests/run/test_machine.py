@@ -164,7 +164,7 @@ def test_other_errors_of_torch_keep_their_traceback():
 
 def test_threads_that_wait_do_not_spin_for_long_unless_the_user_wants_it():
     code = "import minisi, os; print(os.environ['GOMP_SPINCOUNT'])"
-    assert shell('"$PY" -c "$CODE"', CODE=code)[1] == "1000\n"
+    assert shell('"$PY" -c "$CODE"', CODE=code)[1] == "500\n"
     assert shell('"$PY" -c "$CODE"', CODE=code, GOMP_SPINCOUNT="7")[1] == "7\n"
 
 
