@@ -26,7 +26,6 @@ from .jobs import Play, side_by_side
 from .results import EACH, LEVELS, line, results
 from .statistics import interval, mcnemar, wilson
 
-SHARED = ("corrections", "steps")  # of each round, what an arm may have like `failure`
 OWN = ("arm", "seed", "base")  # options that a comparison sets itself
 GOAL = 0.9  # the accuracy whose price is told
 LAST = (
@@ -90,16 +89,16 @@ def played(missing: list[Config], config: Config, play: Play) -> Iterator[Config
             yield one
         return
     # What others have in common comes first: the bases, and what `failure` got.
-    first = [one for one in missing if one.out == failure_of(config, one.seed)]
+    first = [one for one in missing if one.out == folder_of(config.out, "failure", one.seed)]
     rest = [one for one in missing if one not in first]
     for cells in (first, rest):
         tasks = [(one, budget(one, config)) for one in cells]
         yield from side_by_side(tasks, config.jobs, play)
 
 
-def failure_of(config: Config, seed: int) -> str:
-    """The folder of the `failure` cell of a seed."""
-    return f"{config.out}/failure-{seed}"
+def folder_of(folder: str | Path, arm: str, seed: int) -> str:
+    """Where the cell of an arm and a seed is."""
+    return f"{folder}/{arm}-{seed}"
 
 
 def cell(config: Config, arm: str, seed: int) -> Config:
@@ -109,7 +108,7 @@ def cell(config: Config, arm: str, seed: int) -> Config:
         config,
         seed=seed,
         base=f"{config.out}/base-{seed}",
-        out=f"{config.out}/{arm}-{seed}",
+        out=folder_of(config.out, arm, seed),
         **{"arm": "failure", name: arm},
     )
 
@@ -126,7 +125,7 @@ def is_done(one: Config, vocabulary: str) -> bool:
 
 def budget(one: Config, config: Config) -> list[Row] | None:
     """What each round of a cell has like `failure`; None where that is its own affair."""
-    first = failure_of(config, one.seed)
+    first = folder_of(config.out, "failure", one.seed)
     if one.out == first or one.corrector != config.corrector:
         return None
     return spent(read_rows(Path(first, "metrics.jsonl")))
@@ -136,7 +135,7 @@ def spent(rows: list[Row]) -> list[Row]:
     """Corrections and steps of each round."""
     corrections = np.diff([row["corrections"] for row in rows]).tolist()
     rounds = zip(corrections, [row["steps"] for row in rows[1:]], strict=True)
-    return [dict(zip(SHARED, of_round, strict=True)) for of_round in rounds]
+    return [{"corrections": asked, "steps": steps} for asked, steps in rounds]
 
 
 def unequal(arm: str, rows: list[Row], first: list[Row]) -> str:
@@ -144,11 +143,11 @@ def unequal(arm: str, rows: list[Row], first: list[Row]) -> str:
 
     That is so where a lesson came to nothing, and its figures should be read with that in mind.
     """
-    shares = ARMS[arm].shares if arm in ARMS else ()
+    shares = set(ARMS[arm].shares if arm in ARMS else ())
     if arm in ARMS and ARMS[arm].restarts:  # which has the steps of all rounds so far
-        shares = shares[:1]
+        shares -= {"steps"}
     for round, (own, other) in enumerate(zip(spent(rows), spent(first), strict=True), 1):
-        for name in shares:
+        for name in sorted(shares):
             if own[name] != other[name]:
                 return f"round {round}: {name} {own[name]} in {arm}, {other[name]} in failure"
     return ""
@@ -189,8 +188,8 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 def figures(folder: Path, arm: str, seed: int) -> Row:
     """What is told of one cell, beside the `failure` cell of its seed."""
-    own = folder / f"{arm}-{seed}"
-    first = folder / f"failure-{seed}"
+    own = Path(folder_of(folder, arm, seed))
+    first = Path(folder_of(folder, "failure", seed))
     rows = read_rows(own / "metrics.jsonl")
     levels = checkpoint.made_with(own)["base_levels"]
     better = (last_answers(own) - last_answers(first)).tolist()
@@ -230,13 +229,18 @@ def around(right: np.ndarray) -> tuple[float, float]:
     return max(0.0, min(low, least[0])), min(1.0, max(high, least[1]))
 
 
+def ended(folder: Path, arm: str, seeds: list[int]) -> np.ndarray:
+    """(seeds, questions) the last answers of an arm's runs."""
+    return np.stack([last_answers(Path(folder_of(folder, arm, seed))) for seed in seeds])
+
+
 def summarise(folder: Path, arms: list[str], seeds: list[int]) -> Row:
     """All cells, and for each arm the means over seeds and the paired difference to `failure`."""
     found = {"seeds": seeds, "arms": [], "cells": []}
-    reference = np.stack([last_answers(folder / f"failure-{seed}") for seed in seeds])
+    reference = ended(folder, "failure", seeds)
     for arm in arms:
         cells = [figures(folder, arm, seed) for seed in seeds]
-        right = np.stack([last_answers(folder / f"{arm}-{seed}") for seed in seeds])
+        right = ended(folder, arm, seeds)
         better = right - reference
         row = {name: mean(one[name] for one in cells) for name in MEANT}
         for name in LEVELS:

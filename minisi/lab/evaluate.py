@@ -54,14 +54,15 @@ class Examiner:
     test: list[Problem]
     right: list[bool]  # whether each was answered right last; empty before round 0
     sets: dict[str, list[Problem]] = field(default_factory=dict)  # more of them, by name
-    price: float = 0.0  # tokens that the last answers took, in the mean
 
-    def ask(self, run: Run, attempts: list[Attempt]) -> list[Attempt]:
-        """Ask questions as the arm says; the run does not count the tokens."""
+    def ask(self, run: Run, attempts: list[Attempt]) -> float:
+        """Have the questions answered as the arm says; returns the mean of the tokens it took.
+
+        The run does not count them.
+        """
         student = Student(run.model, run.codec, run.config.limit, run.progress)
         run.arm.asks(run.config, student, attempts)
-        self.price = student.tokens / max(1, len(attempts))
-        return attempts
+        return student.tokens / max(1, len(attempts))
 
     def expected(self) -> list[Attempt]:
         """The test questions, with what is likely to be said to them."""
@@ -72,7 +73,8 @@ class Examiner:
         found = {}
         for name, problems in self.sets.items():
             attempts = [Attempt(problem) for problem in problems]
-            found[name] = tally(self.ask(run, attempts), weights)
+            self.ask(run, attempts)
+            found[name] = tally(attempts, weights)
         return found
 
     def compare(self, attempts: list[Attempt]) -> tuple[int, int]:
@@ -189,8 +191,8 @@ def measure(exam: Exam, beta: float, right: list[bool], said: list[Completion]) 
 
 def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     """Step 8: ask the test set, and write down the round's figures, a row of metrics.jsonl."""
-    tested = examiner.ask(run, examiner.expected())
-    price = examiner.price
+    tested = examiner.expected()
+    price = examiner.ask(run, tested)
     fixed, broken = examiner.compare(tested)
     attempts = played.attempts
     kinds = [attempt.verdict.kind for attempt in attempts if attempt.verdict]

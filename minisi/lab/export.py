@@ -2,7 +2,8 @@
 
 exported/                 config.json, model.safetensors, tokenizer.json and what goes with them
 exported/base/            the same of the base, if its folder is still there
-exported/adapters/        a folder for each round that was kept, to be merged one after the other
+exported/adapters/        a folder for each round that was kept, to be merged one after the other;
+                          of an arm that restarts the last alone
 exported/data/            sft.jsonl and preferences.jsonl, with a card
 """
 
@@ -21,14 +22,8 @@ from ..run.runtime import Row, UserError
 from ..tasks.problems import BAR
 from .ask import load
 from .controls import ARMS
-from .peers import olmo
+from .peers import PARTS, olmo
 
-PARTS = {  # of our fused matrices, as OLMo names them
-    "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    "attn_out": ("self_attn.o_proj",),
-    "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
-    "mlp_out": ("mlp.down_proj",),
-}
 CARD = """---
 configs:
 - config_name: sft

@@ -31,6 +31,12 @@ QUESTIONS = 512
 TIMES = 5  # that each side is measured
 TOGETHER = 128  # questions that `transformers` answers in a batch
 RATE = 1e-4  # the learning rate, which does not matter
+PARTS = {  # of our fused matrices, as OLMo names them
+    "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "attn_out": ("self_attn.o_proj",),
+    "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
+    "mlp_out": ("mlp.down_proj",),
+}
 IGNORED = -100  # a label that has no part in the loss
 Work = Callable[[], object]
 Padded = tuple[Tensor, Tensor, Tensor]  # ids, mask and labels (B, T)
@@ -81,14 +87,10 @@ def olmo_weights(model: GPT) -> dict[str, Tensor]:
         "lm_head.weight": model.head.weight,
     }
     for i, block in enumerate(model.blocks):
-        q, k, v = block.qkv.weight.chunk(3)
-        gate, up = block.gate_up.weight.chunk(2)
-        attention = {"q": q, "k": k, "v": v, "o": block.attn_out.weight}
-        mlp = {"gate": gate, "up": up, "down": block.mlp_out.weight}
-        for name, weight in attention.items():
-            weights[f"model.layers.{i}.self_attn.{name}_proj.weight"] = weight
-        for name, weight in mlp.items():
-            weights[f"model.layers.{i}.mlp.{name}_proj.weight"] = weight
+        for matrix, parts in PARTS.items():
+            pieces = getattr(block, matrix).weight.chunk(len(parts))
+            for part, piece in zip(parts, pieces, strict=True):
+                weights[f"model.layers.{i}.{part}.weight"] = piece
     return weights
 
 

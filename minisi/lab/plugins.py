@@ -12,12 +12,13 @@ from random import Random
 
 from ..method.arms import Arm
 from ..method.teacher import TEACHERS, Teacher
-from ..run.runtime import UserError
+from ..run.runtime import Row, UserError
 from ..tasks.families import FAMILIES, family_of, vocabulary_words
 from ..tasks.family import Family
 from ..tasks.problems import BAR, Problem
 from .controls import ARMS
 
+TABLES = (ARMS, TEACHERS, FAMILIES)
 TRIED = list(product(range(1, 5), range(20)))  # levels and draws of a new family's questions
 
 
@@ -41,29 +42,33 @@ def plug_in(arguments: list[str]) -> None:
 
 def run_file(path: str, spec: ModuleSpec) -> None:
     """Run the user's file, and look at what it has added."""
-    known = {*ARMS, *TEACHERS, *FAMILIES}
+    before = [dict(table) for table in TABLES]
     module = module_from_spec(spec)
     sys.modules["plugin"] = module
     spec.loader.exec_module(module)
     try:
-        check(known)
+        check(*map(added, TABLES, before))
     except UserError as error:
         sys.exit(f"error: --plugin {path}: {error}")
 
 
-def check(known: set[str]) -> None:
-    """UserError says what is wrong with an arm, teacher or family that was not known before."""
-    for name in ARMS.keys() - (known - TEACHERS.keys()):
-        check_arm(name, ARMS[name])
-    for name in TEACHERS.keys() - known:
-        teacher = TEACHERS[name]
+def added(table: Row, before: Row) -> Row:
+    """What a table has that is new, or not what it was."""
+    return {name: value for name, value in table.items() if before.get(name) is not value}
+
+
+def check(arms: Row, teachers: Row, families: Row) -> None:
+    """UserError says what is wrong with an arm, teacher or family."""
+    for name, arm in arms.items():
+        check_arm(name, arm)
+    for name, teacher in teachers.items():
         if not (isinstance(teacher, type) and issubclass(teacher, Teacher)):
             raise UserError(f"TEACHERS[{name!r}] must be a subclass of Teacher")
         if teacher.name != name:
             raise UserError(f"TEACHERS[{name!r}] has the name {teacher.name!r}: give both the same")
-    for name in FAMILIES.keys() - known:
+    for name, family in families.items():
         try:
-            check_family(name, FAMILIES[name])
+            check_family(name, family)
         except (LookupError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
             raise UserError(f"{name} can't be asked: {error!r}") from error
 

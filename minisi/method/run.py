@@ -43,7 +43,7 @@ class Run:
         state = self.journal.state
         self.base = deepcopy(self.model.state_dict()) if self.arm.restarts else {}
         if state:
-            self.base = state.tensors.get("base", {})
+            self.base = state.tensors["base"]
             self.model.load_state_dict(state.tensors["model"])
             self.corrections = state.facts["corrections"]
             self.memory.right.update(state.facts["right"])

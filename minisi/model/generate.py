@@ -186,8 +186,9 @@ def confirm(
             written = slice(prompted.stop, end - 1)
             if all(likeliest[written]) and len(after[i]) <= limit:
                 entropy = sum(spread[written]) / len(after[i])
-                rest = (True, sure[prompted], entropy)
-                found[i] = Completion(drafts[i], after[i], sure[written], *rest)
+                likely = sure[written]
+                known = sure[prompted]
+                found[i] = Completion(drafts[i], after[i], likely, True, known, entropy)
     return found
 
 

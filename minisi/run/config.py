@@ -273,5 +273,5 @@ def configure(given: Row, base: Row | None = None, pretraining: bool = False) ->
     except ValueError as error:
         text = str(error)
         if pretraining:  # where --out is the base
-            text = text.replace("--base", "--out", 1)
+            text = re.sub("^--base (?!and)", "--out ", text)
         Parser().exit(2, f"error: {text}\n")

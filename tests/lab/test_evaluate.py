@@ -205,7 +205,8 @@ def test_an_examiner_asks_in_order_and_nobody_counts_its_tokens(monkeypatch):
         student=counting,
         arm=ARMS["failure"],
     )
-    attempts = Examiner([], []).ask(run, [Attempt(problem) for problem in QUESTIONS])
+    attempts = [Attempt(problem) for problem in QUESTIONS]
+    assert Examiner([], []).ask(run, attempts) > 0
     assert [attempt.problem for attempt in attempts] == QUESTIONS
     assert [attempt.completion.text for attempt in attempts] == [f"{i}|{i}" for i in range(6)]
     assert counting.tokens == 0
