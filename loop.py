@@ -85,10 +85,10 @@ def look(run: Run, examiner: Examiner) -> Row:
     return evaluate(run, examiner, Round(attempts, exam, Gated(0.0, exam)))
 
 
-def loop(config: Config, budget: list[Row] | None = None) -> list[Row]:
+def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
     """Play all rounds that were not played yet; returns the rows of metrics.jsonl.
 
-    `budget` is how many corrections and steps each round has.
+    `budget` is how many corrections each round has.
     """
     begun = time.monotonic()
     test, sets = read_sets(config)

@@ -1,7 +1,7 @@
 """Arms side by side: what each learned, paired with `failure` on the same questions, and its price.
 
 A cell is one arm with one seed.  The cells of a seed share their base, and get as many corrections
-and steps in each round as `failure` got, if their arm shares them.
+in each round as `failure` got, unless their arm corrects nothing.
 """
 
 import sys
@@ -20,7 +20,6 @@ from ..run.files import read_rows, write, write_json
 from ..run.runtime import UserError, typed
 from ..tasks.families import vocabulary_words
 from . import pictures
-from .controls import ARMS
 from .evaluate import Row
 from .jobs import Play, side_by_side
 from .results import EACH, LEVELS, line, results
@@ -123,34 +122,16 @@ def is_done(one: Config, vocabulary: str) -> bool:
     return bool(state) and state.number == one.rounds and (out / "report.md").exists()
 
 
-def budget(one: Config, config: Config) -> list[Row] | None:
-    """What each round of a cell has like `failure`; None where that is its own affair."""
+def budget(one: Config, config: Config) -> list[int] | None:
+    """How many corrections each round of a cell gets, as many as `failure` got.
+
+    None where that is its own affair.
+    """
     first = folder_of(config.out, "failure", one.seed)
     if one.out == first or one.corrector != config.corrector:
         return None
-    return spent(read_rows(Path(first, "metrics.jsonl")))
-
-
-def spent(rows: list[Row]) -> list[Row]:
-    """Corrections and steps of each round."""
-    corrections = np.diff([row["corrections"] for row in rows]).tolist()
-    rounds = zip(corrections, [row["steps"] for row in rows[1:]], strict=True)
-    return [{"corrections": asked, "steps": steps} for asked, steps in rounds]
-
-
-def unequal(arm: str, rows: list[Row], first: list[Row]) -> str:
-    """Where an arm first got another budget than `failure`; empty where it never did.
-
-    That is so where a lesson came to nothing, and its figures should be read with that in mind.
-    """
-    shares = set(ARMS[arm].shares if arm in ARMS else ())
-    if arm in ARMS and ARMS[arm].restarts:  # which has the steps of all rounds so far
-        shares -= {"steps"}
-    for round, (own, other) in enumerate(zip(spent(rows), spent(first), strict=True), 1):
-        for name in sorted(shares):
-            if own[name] != other[name]:
-                return f"round {round}: {name} {own[name]} in {arm}, {other[name]} in failure"
-    return ""
+    rows = read_rows(Path(first, "metrics.jsonl"))
+    return np.diff([row["corrections"] for row in rows]).tolist()
 
 
 def wrong_before(folder: Path) -> float | None:
@@ -204,7 +185,6 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["known_before"] = mean(taught(before["by_level"], levels))
     found["known_after"] = mean(taught(after["by_level"], levels))
     found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
-    found["unequal"] = unequal(arm, rows, read_rows(first / "metrics.jsonl"))
     found["failures"] = wrong_before(own)
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))

@@ -116,7 +116,7 @@ ARMS = {
     "norepl": Arm(replays=False, keeps_own=False),
     "stack": Arm(replays=False, keeps_own=False, gates=False),
     "restart": Arm(restarts=True, recalls=collected, gates=False),
-    "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved, shares=()),
+    "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved),
     "parts": Arm(asks=by_parts),
-    "static": Arm(pick=nothing, keeps_own=False, shares=()),
+    "static": Arm(pick=nothing, keeps_own=False),
 }

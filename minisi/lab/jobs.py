@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..run.config import Config
-from ..run.runtime import Row, UserError, cli
+from ..run.runtime import UserError, cli
 from .plugins import plug_in
 
-Budget = list[Row] | None  # corrections and steps of each round
+Budget = list[int] | None  # corrections of each round
 Play = Callable[[Config, Budget], Any]
 Task = tuple[Config, Budget]
 

@@ -25,7 +25,7 @@ counts as loss.
 What learning took, in all rounds.  *Corrections* of `self` are questions that it looked for a
 correction of, and of `vote` those that it flagged: both get none from outside.  *Verdicts* are
 answers that the key called right or wrong.  *Of failures* is the share of the corrections whose
-answer had been wrong.  *Tokens an answer* are those that answering a test question takes.{unequal}
+answer had been wrong.  *Tokens an answer* are those that answering a test question takes.
 
 {levels}
 
@@ -125,12 +125,10 @@ def results(found: Row) -> str:
     """RESULTS.md: the command, the arms, their prices and levels, the cells, the scores."""
     arms = found["arms"]
     cells = found["cells"]
-    unequal = {one["unequal"] for one in cells} - {""}
     levels = " | ".join(f"level {level}" for level in arms[0]["levels_after"])
     return PAGE.format(
         command=found["command"],
         seeds=", ".join(map(str, found["seeds"])),
-        unequal="".join(f"  Unequal: {text}." for text in sorted(unequal)),
         parts=PARTS if "parts" in [arm["arm"] for arm in arms] else "",
         arms=table(ARM_TITLES, map(arm_line, arms)),
         prices=table(PRICE_TITLES, map(price_line, arms)),

@@ -44,4 +44,3 @@ class Arm(NamedTuple):
     restarts: bool = False  # each round trains the base
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered
-    shares: tuple[str, ...] = ("corrections", "steps")  # has as many a round as `failure`

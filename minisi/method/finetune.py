@@ -5,7 +5,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
 from random import Random
 
 from torch.optim import Optimizer
@@ -63,10 +62,15 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
 
 
 def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
-    """Examples for so many steps: failures, mixed with answers that were right."""
+    """Examples for all steps: failures, mixed with answers that were right.
+
+    An arm that restarts has the steps of all rounds so far in one.
+    """
     config = run.config
     rng = run.dice("finetuning")
-    count = length(run, attempts) * config.batch
+    count = config.steps * config.batch
+    if run.arm.restarts:
+        count *= run.round
 
     right = [a for a in attempts if not a.verdict.flagged and not a.source]
     replayed = [a for a in right if run.arm.replays and run.teacher.vouches(a)]
@@ -78,23 +82,6 @@ def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
         pairs += rng.choices(replay, k=count - len(pairs))
     rng.shuffle(pairs)
     return pairs
-
-
-def length(run: Run, attempts: list[Attempt]) -> int:
-    """How many steps the lesson has: those that `failure` had, or so many for each correction.
-
-    An arm that restarts has those of all rounds so far in one.
-    """
-    config = run.config
-    if run.budget and "steps" in run.arm.shares:
-        steps = [row["steps"] for row in run.budget[: run.round]]
-        return sum(steps) if run.arm.restarts else steps[-1]
-    if run.arm.restarts:
-        return ceil(config.passes * run.corrections / config.batch)
-    failed = [a for a in attempts if a.correction and a.source != "own"]
-    if run.arm.recalls:
-        failed = [a for a in attempts if a.verdict.flagged]
-    return min(config.steps, ceil(config.passes * len(failed) / config.batch))
 
 
 def remembered(run: Run, rng: Random, count: int) -> list[Pair]:

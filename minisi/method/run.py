@@ -29,7 +29,7 @@ class Run:
     codec: Codec
     journal: Journal
     progress: Progress
-    budget: list[Row] | None = None  # corrections and steps of each round; else as many as failed
+    budget: list[int] | None = None  # corrections of each round; else as many as failed
     corrections: int = 0  # that were asked for since the start
 
     def __post_init__(self) -> None:
@@ -71,8 +71,8 @@ class Run:
     def pick(self, attempts: list[Attempt]) -> list[Attempt]:
         """What the arm has corrected."""
         count = sum(attempt.verdict.flagged for attempt in attempts)
-        if self.budget and "corrections" in self.arm.shares:
-            count = self.budget[self.round - 1]["corrections"]
+        if self.budget:
+            count = self.budget[self.round - 1]
         return self.arm.pick(self.dice("arm"), attempts, count)
 
     def correct(self, attempts: list[Attempt], purpose: str = "corrections") -> None:

@@ -23,7 +23,7 @@ GROUPS = {  # of settings, by the first of each
     "n_layer": "model",
     "base_families": "pretraining",
     "arm": "loop",
-    "passes": "finetuning",
+    "steps": "finetuning",
     "compare": "comparison",
 }
 
@@ -75,7 +75,7 @@ class Config:
         "who corrects: the tutor program; the model itself, told right or wrong (self);"
         " or itself, told nothing (vote)",
     )
-    rounds: int = option(6, "rounds of the loop")
+    rounds: int = option(3, "rounds of the loop")
     levels: int = option(4, "levels that are asked: 1 to this", 1)
     questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
@@ -96,12 +96,7 @@ class Config:
     temperature: float = option(0.7, "of those samples", 0.05)
     limit: int = option(256, "longest completion, in tokens", 1)
 
-    passes: float = option(
-        36.0,
-        "examples that are trained on in a round, replayed ones included,"
-        " for each correction of that round",
-    )
-    steps: int = option(400, "LoRA steps a round, at most", 1)
+    steps: int = option(600, "LoRA steps a round", 1)
     batch: int = option(64, "examples a step", 1)
     lr: float = option(1.5e-3, "peak learning rate (AdamW)")
     replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 0.9)

@@ -12,7 +12,6 @@ PACE = 60  # questions that are answered in the time of a training step
 TEST_QUESTIONS = 2048
 SET_QUESTIONS = 3300  # of the sets beside the test set, in round 0 and at the end
 OWN = 2.0  # times as many answers where the model corrects itself
-USED = 0.4  # of the steps that a round may have at most
 LINE_EVERY = 20.0  # seconds between two lines where stderr is no terminal
 FORMAT = "{desc}: {percentage:3.0f}% |{bar:20}| {elapsed} gone, {remaining} left{postfix}"
 
@@ -97,7 +96,7 @@ def plan(config: Config, played: int = 0) -> dict[str, float]:
     """
     own = 1.0 if config.corrector == Config.corrector else OWN
     asked = own * (config.questions + 4 * config.dev_questions + TEST_QUESTIONS) / PACE
-    trained = USED * config.steps * config.batch / config.base_batch
+    trained = config.steps * config.batch / config.base_batch
     parts = {"pretraining": float(config.base_steps)}
     sets = SET_QUESTIONS / PACE if config.sets else 1.0
     for number in range(played, config.rounds + 1):

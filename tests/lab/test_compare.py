@@ -6,32 +6,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from minisi.lab.compare import around, forgotten, main, spent, summarise, unequal, wrong_before
+from minisi.lab.compare import around, forgotten, main, summarise, wrong_before
 from minisi.lab.results import results
 from minisi.lab.statistics import mcnemar, wilson
 from minisi.run.checkpoint import commit
 from minisi.run.config import Config
 from minisi.run.files import append_rows
 from minisi.run.runtime import UserError
-
-BUDGET = [{"round": n, "steps": 3, "batch": 8, "corrections": 10 * n} for n in range(3)]
-
-
-@pytest.mark.parametrize("name", ["steps", "corrections"])
-@pytest.mark.parametrize("arm", ["random", "corrupt", "full", "norepl"])
-def test_an_unequal_budget_is_told_by_its_name(arm, name):
-    assert unequal(arm, BUDGET, BUDGET) == ""
-    others = [*BUDGET[:2], {**BUDGET[2], name: 21}]
-    own, other = (spent(rows)[1][name] for rows in (others, BUDGET))
-    assert unequal(arm, others, BUDGET) == f"round 2: {name} {own} in {arm}, {other} in failure"
-
-
-@pytest.mark.parametrize("arm", ["static", "fresh", "restart", "self", "vote"])
-def test_some_arms_and_all_correctors_have_budgets_of_their_own(arm):
-    others = [*BUDGET[:2], {**BUDGET[2], "steps": 21}]
-    if arm != "restart":
-        others[2]["corrections"] = 21
-    assert unequal(arm, others, BUDGET) == ""
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -169,13 +150,6 @@ def test_the_summary_has_the_paired_difference_of_each_arm_to_failure(found):
     assert random["to_failure"] == pytest.approx(difference, abs=1e-4)
     for arm in (failure, random):
         assert arm["to_failure_low"] <= arm["to_failure"] <= arm["to_failure_high"]
-
-
-def test_runs_with_unequal_budgets_are_compared_and_told_of(tmp_path):
-    play(tmp_path, "failure", 1, price=50)
-    play(tmp_path, "random", 1, price=51)
-    made = {"command": "", **summarise(tmp_path, ["failure", "random"], [1])}
-    assert "Unequal: round 1: corrections 51 in random, 50 in failure." in results(made)
 
 
 def test_without_a_question_of_the_bases_levels_the_figures_are_json_and_the_cells_empty(found):

@@ -35,7 +35,7 @@ def asked(flagged):
 def picked(name, rng, budget, flagged=FLAGGED):
     """The numbers of what an arm picks in a run's first round; no budget is None."""
     run = SimpleNamespace(arm=ARMS[name], round=1, dice=lambda purpose: rng)
-    run.budget = None if budget is None else [{"corrections": budget, "steps": 1}]
+    run.budget = None if budget is None else [budget]
     return [int(attempt.problem.question) for attempt in Run.pick(run, asked(flagged))]
 
 

@@ -52,32 +52,17 @@ class Memory:
 
 def a_run(arm="failure", corrector="solver", **settings):
     """As much of a run as a lesson needs."""
-    config = replace(Config(batch=8, steps=100, passes=4.0, replay=0.25), **settings)
+    config = replace(Config(batch=8, steps=3, replay=0.25), **settings)
     teacher = TEACHERS[corrector](config, None)
     run = SimpleNamespace(config=config, arm=ARMS[arm], memory=Memory(), round=1, teacher=teacher)
     run.dice = lambda purpose: dice(config.seed, purpose, 1)
     run.families = chosen(config.base_families)
-    run.budget = None
     return run
 
 
 def made_of(pairs):
     """How many examples of a lesson are failures, and how many of each other question."""
     return Counter(prompt.removesuffix("|") for prompt, _ in pairs)
-
-
-@pytest.mark.parametrize(("passes", "steps"), [(4.0, 3), (8.0, 6), (1.4, 2), (1.0, 1)])
-def test_a_lesson_has_so_many_steps_as_its_corrections_ask_for(passes, steps):
-    assert len(lesson(a_run(passes=passes), ATTEMPTS)) == 8 * steps
-
-
-def test_what_was_its_own_correction_asks_for_no_steps():
-    own = [one for one in ATTEMPTS if one.source == "own"]
-    assert lesson(a_run(), own) == []
-
-
-def test_a_lesson_has_no_more_steps_than_are_allowed():
-    assert len(lesson(a_run(steps=2), ATTEMPTS)) == 16
 
 
 @pytest.mark.parametrize("replay", [0.0, 0.25, 0.5])
@@ -101,7 +86,7 @@ GUESSED = [attempt(f"{n}+1", "right", steps="1+1=2") for n in range(40, 48)]  # 
 
 def replayed(corrector, attempts):
     """The questions that a lesson of failures and these has beside the failures."""
-    found = made_of(lesson(a_run(corrector=corrector, passes=40.0), [*ATTEMPTS[:6], *attempts]))
+    found = made_of(lesson(a_run(corrector=corrector, steps=30), [*ATTEMPTS[:6], *attempts]))
     del found["failure"]
     return set(found)
 
@@ -126,7 +111,7 @@ def test_with_a_solver_an_unsure_answer_with_right_steps_is_replayed():
     assert replayed("solver", [attempt(question, "unsure") for question in UNSURE]) == set(UNSURE)
 
 
-def test_the_arm_that_has_no_memory_learns_as_much_as_went_wrong():
+def test_the_arm_that_has_no_memory_learns_as_much():
     run = a_run("fresh", levels=2)
     run.correct = lambda attempts, purpose: solve_all(attempts)
     found = made_of(lesson(run, uncorrected()))
@@ -214,27 +199,16 @@ def test_all_that_a_lesson_is_made_of_is_logged_by_its_questions(arm, monkeypatc
 
 def test_where_nothing_is_learned_nothing_is_logged(learning):
     run = learning()
+    run.memory.sample = lambda *how: []
     assert finetune.finetune(run, []) == Learned()
     assert logged(run) == []
 
 
-def test_a_lesson_has_the_steps_of_its_budget_if_its_arm_shares_them():
-    for arm, wanted in {"failure": 7, "random": 7, "fresh": None, "static": None}.items():
-        run = a_run(arm)
-        free = finetune.length(run, ATTEMPTS)
-        run.budget = [{"corrections": 3, "steps": 7}]
-        assert free != 7
-        assert finetune.length(run, ATTEMPTS) == (wanted or free)
-
-
-def test_an_arm_that_restarts_has_steps_for_all_that_is_remembered_and_trains_the_base(tiny):
+def test_an_arm_that_restarts_has_the_steps_of_all_rounds_and_trains_the_base(tiny):
     run = a_run("restart")
     run.memory.corrected = lambda: run.memory.sample(run.dice("x"), 40, 1, 0.5)
-    run.corrections = 500
-    assert finetune.length(run, ATTEMPTS) == 4 * 500 / 8
-    run.budget = [{"steps": 7}, {"steps": 5}, {"steps": 2}]
-    for run.round, wanted in ((1, 7), (2, 12), (3, 14)):
-        assert finetune.length(run, ATTEMPTS) == wanted
+    for run.round in (1, 2, 3):
+        assert len(lesson(run, ATTEMPTS)) == 24 * run.round
     run.model = tiny(seed=5)
     run.base = {name: weight.clone() for name, weight in tiny(seed=6).state_dict().items()}
     before = []
