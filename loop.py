@@ -37,7 +37,7 @@ from minisi.method.run import Run
 from minisi.model.gpt import GPT
 from minisi.model.tokenizer import Codec
 from minisi.run.checkpoint import lock, made_with
-from minisi.run.journal import Journal
+from minisi.run.journal import Journal, is_over
 from minisi.run.progress import Progress, plan
 from minisi.run.runtime import UserError, cli, environment, pick_device
 from minisi.tasks.families import vocabulary_words
@@ -49,9 +49,9 @@ def play(run: Run, examiner: Examiner) -> Row:
     # 1. Sample fresh questions of the train split, and those that found no correction yet.
     attempts = run.sample()
 
-    # 2. Generate an answer to each, and once more to all that went wrong before.
+    # 2. Generate an answer to each, and once more to what went wrong before.
     run.student.answer(attempts)
-    relapsed = run.memory.recall(run.student)
+    relapsed = run.memory.recall(run.student, run.dice("recall"))
 
     # 3. Detect what is wrong or unsure, by a detector fitted on dev questions.
     exam = examine(run)
@@ -110,7 +110,7 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
             examiner = Examiner(test, journal.answers(), sets)
             facts = environment(device, why)
             report.begin(run, facts)
-            while run.round <= config.rounds:
+            while not is_over(config, journal.rows):
                 play_and_save(run, examiner)
             frozen = chain(test, *sets.values())
             leaks = audit(run, chain.from_iterable(curriculum(made)), frozen)

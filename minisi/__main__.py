@@ -4,7 +4,7 @@ python -m minisi ask --file FILE    many questions, a JSON row for each
 python -m minisi bench              how fast this machine trains and decodes
 python -m minisi bench --peers      how fast GPT-2, PEFT and transformers are beside it
 python -m minisi export --to DIR    a run for transformers, PEFT and datasets
-python -m minisi testset NAME       the rows of data/NAME.jsonl: test, typed, gpt3 or outside
+python -m minisi testset NAME       the rows of data/NAME.jsonl, such as test
 python -m minisi testset --levels 6 --count 4096 --seed 7      a test set of your own
 """
 

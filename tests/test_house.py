@@ -21,8 +21,8 @@ ORDER = {  # a room imports only from rooms above it, a module only from those n
     "tasks": "family arithmetic expressions sequences stories families problems",
     "model": "tokenizer gpt lora optim trainer generate",
     "method": "attempt student teacher detect memory arms run finetune gate",
-    "lab": "statistics evaluate controls plugins testset pictures report results jobs compare"
-    " bench ask peers export",
+    "lab": "statistics evaluate controls plugins testset pictures report growth results jobs"
+    " compare bench ask peers export",
 }
 MODULES = [f"{room}.{name}" for room, names in ORDER.items() for name in names.split()]
 FILES = [ROOT / "loop.py", ROOT / "train.py", *(ROOT / "minisi").rglob("*.py")]

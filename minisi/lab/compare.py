@@ -17,9 +17,10 @@ from ..model.tokenizer import Codec
 from ..run import checkpoint
 from ..run.config import Config, configure
 from ..run.files import read_rows, write, write_json
+from ..run.journal import is_over
 from ..run.runtime import UserError, typed
 from ..tasks.families import vocabulary_words
-from . import pictures
+from . import growth, pictures
 from .evaluate import Row
 from .jobs import Play, side_by_side
 from .results import EACH, LEVELS, line, results
@@ -74,7 +75,10 @@ def compare(config: Config, play: Play) -> None:
     found = {"command": command, **summarise(folder, arms, seeds)}
     write_json(folder / "compare.json", found)
     write(folder / "RESULTS.md", results(found))
-    pictures.draw(folder / "compare.png", pictures.comparison, found)
+    if config.grow:
+        pictures.draw(folder / "growth.png", growth.picture, found)
+    else:
+        pictures.draw(folder / "compare.png", pictures.comparison, found)
     for arm in found["arms"]:
         print(line(arm))
     print(f"all tables: {folder / 'RESULTS.md'}")
@@ -119,16 +123,19 @@ def is_done(one: Config, vocabulary: str) -> bool:
     checkpoint.check_settings(base, checkpoint.read_state(base, vocabulary), asdict(one))
     state = checkpoint.read_state(out, vocabulary)
     checkpoint.check_run(out, state, asdict(one), ["rounds"])
-    return bool(state) and state.number == one.rounds and (out / "report.md").exists()
+    if not state or not (out / "report.md").exists():
+        return False
+    rows = read_rows(out / "metrics.jsonl")
+    return is_over(one, rows[: state.number + 1])
 
 
 def budget(one: Config, config: Config) -> list[int] | None:
     """How many corrections each round of a cell gets, as many as `failure` got.
 
-    None where that is its own affair.
+    None where that is its own affair, as in a world that grows.
     """
     first = folder_of(config.out, "failure", one.seed)
-    if one.out == first or one.corrector != config.corrector:
+    if config.grow or one.out == first or one.corrector != config.corrector:
         return None
     rows = read_rows(Path(first, "metrics.jsonl"))
     return np.diff([row["corrections"] for row in rows]).tolist()
@@ -186,6 +193,7 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["known_after"] = mean(taught(after["by_level"], levels))
     found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
     found["failures"] = wrong_before(own)
+    found["rounds"] = growth.kept(rows)
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]

@@ -65,7 +65,7 @@ def collected(run: Run, rng: Random, count: int) -> list[Pair]:
 
 def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
     """New questions without end, each with the teacher's solution."""
-    problems = balanced(rng, "train", run.config.levels, count, run.families)
+    problems = balanced(rng, "train", run.levels, count, run.families)
     attempts = [Attempt(problem) for problem in problems]
     run.correct(attempts, "fresh")
     return [(a.problem.prompt, a.correction) for a in attempts if a.correction]
@@ -118,5 +118,7 @@ ARMS = {
     "restart": Arm(restarts=True, recalls=collected, gates=False),
     "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved),
     "parts": Arm(asks=by_parts),
+    "wide": Arm(opens_late=False),
+    "even": Arm(focuses=False),
     "static": Arm(pick=nothing, keeps_own=False),
 }

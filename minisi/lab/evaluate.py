@@ -42,6 +42,11 @@ def is_right(attempt: Attempt) -> bool:
     return check(attempt.problem.answer, attempt.completion.whole) == "right"
 
 
+def is_taught_right(attempt: Attempt) -> bool:
+    """Whether its correction ends in the key."""
+    return check(attempt.problem.answer, attempt.correction) == "right"
+
+
 def has_right_steps(attempt: Attempt) -> bool:
     """Whether all of it is what the tutor program writes."""
     return attempt.completion.whole == attempt.problem.target
@@ -103,9 +108,9 @@ def tally(attempts: list[Attempt], weights: Weights) -> Row:
 def by(name: str, attempts: list[Attempt], holds: Callable[[Attempt], bool]) -> dict[str, float]:
     """In what share of the attempts something holds, by family or level."""
     groups = {}
-    for attempt in attempts:
+    for attempt in sorted(attempts, key=lambda attempt: attempt.cell):
         groups.setdefault(name.format(attempt.problem), []).append(holds(attempt))
-    return {name: share(groups[name]) for name in sorted(groups)}
+    return {name: share(found) for name, found in groups.items()}
 
 
 def accuracy(attempts: list[Attempt], weights: Weights) -> Row:
@@ -122,9 +127,13 @@ def accuracy(attempts: list[Attempt], weights: Weights) -> Row:
 def labels(attempts: Sequence[Attempt]) -> Row:
     """How many got a correction, and how many of the corrections end in the key, as shares."""
     corrected = [attempt for attempt in attempts if attempt.correction]
-    right = [check(a.problem.answer, a.correction) == "right" for a in corrected]
+    right = list(map(is_taught_right, corrected))
     coverage = len(corrected) / max(1, len(attempts))
-    return {"label_coverage": coverage, "label_precision": share(right)}
+    return {
+        "label_coverage": coverage,
+        "label_precision": share(right),
+        "label_precision_by_level": by("{0.level}", corrected, is_taught_right),
+    }
 
 
 def wrong_steps(failures: Iterable[Failure]) -> int:
@@ -204,6 +213,7 @@ def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     weights, threshold = gated.exam.detector
     row = {"round": run.round}
     row |= {name: getattr(run.config, name) for name in TOLD}
+    row |= {"levels": run.levels, "mastery": gated.exam.mastery(run.levels)}
     row["asked"] = len(kinds)
     row |= {kind: kinds.count(kind) for kind in KINDS}
     row["self_corrected"] = sources.count("self")

@@ -1,6 +1,7 @@
 """RESULTS.md: the tables of a comparison.  It formats figures, and computes none."""
 
 from ..run.runtime import Row
+from .growth import opened
 from .report import score_table, table
 
 EACH = ("auroc", "ece", "label_coverage", "label_precision")  # of a cell, after each round
@@ -9,7 +10,7 @@ PAGE = """# Arms compared
 
     {command}
 
-![accuracy by corrections](compare.png)
+![{picture}]({picture}.png)
 
 {arms}
 
@@ -29,7 +30,7 @@ answer had been wrong.  *Tokens an answer* are those that answering a test quest
 
 {levels}
 
-Accuracy by level, of the base and at the end.{parts}
+Accuracy by level, of the base and at the end.{parts}{growth}
 
 {cells}
 
@@ -45,6 +46,13 @@ The detector in the runs of `failure`, the mean over rounds and seeds.
 PARTS = """  `parts` learns as `failure`
 does, and its test questions are answered by parts, where three of four ways agree, or else at once:
 its base is what that can do without any learning."""
+GROWTH = """
+
+{}
+
+Levels that were the highest open one.  A level opens when the teacher sees the one below mastered:
+beside its view stands the accuracy on the frozen test set then.  *Labels right* are those of its
+questions while it was the highest.  Other levels are closed: what they gain comes for free."""
 SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | n | base | after (95 % interval) | with right steps | points to `failure`"
@@ -133,6 +141,8 @@ def results(found: Row) -> str:
         arms=table(ARM_TITLES, map(arm_line, arms)),
         prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
+        growth=GROWTH.format(opened(cells)) if opened(cells) else "",
+        picture="growth" if opened(cells) else "compare",
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),
     )

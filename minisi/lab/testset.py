@@ -1,9 +1,10 @@
 """The frozen sets of questions: made once, asked by every run, and chosen by from none.
 
-test     distinct problems, even over families and levels 1 to 4
-typed    small questions as a person would type them
-gpt3     ten arithmetic tasks of Brown et al. 2020, section 3.9.1, and two longer ones
-outside  levels 5 to 8, which a run is never taught
+test         distinct problems, even over families and levels 1 to 4
+typed        small questions as a person would type them
+gpt3         ten arithmetic tasks of Brown et al. 2020, section 3.9.1, and two longer ones
+outside      levels 5 to 8, which a run is never taught, unless it grows
+test_levels  as test, levels 1 to 12, for a run that grows
 """
 
 import json
@@ -221,6 +222,7 @@ SETS = {
     "typed": typed,
     "gpt3": gpt3,
     "outside": outside,
+    "test_levels": partial(cells, levels=range(1, 13), each=24),
 }
 
 

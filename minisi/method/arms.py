@@ -42,5 +42,7 @@ class Arm(NamedTuple):
     recalls: Callable | None = None  # what is learned in place of the memory
     trains: Callable | None = None  # what is trained in place of an adapter
     restarts: bool = False  # each round trains the base
+    opens_late: bool = True  # where the world grows, a level opens when the one below is mastered
+    focuses: bool = True  # and more questions are of the highest open level
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered

@@ -26,6 +26,11 @@ class Exam(NamedTuple):
         """The share of right answers; 0 where there are none."""
         return share(self.right)
 
+    def mastery(self, level: int) -> float:
+        """The share of right answers among the questions of a level."""
+        pairs = zip(self.attempts, self.right, strict=True)
+        return share([right for attempt, right in pairs if attempt.problem.level == level])
+
 
 class Gated(NamedTuple):
     """The strength that was kept, and the exam as the model that is left answers it."""
@@ -61,10 +66,10 @@ def fitted(run: Run, attempts: list[Attempt], right: list[bool], higher: list[At
 
 def examine(run: Run) -> Exam:
     """Ask fresh dev questions, and some of the level above that no lower one asks."""
-    config = run.config
     rng = run.dice("dev")
-    taught = balanced(rng, "dev", config.levels, config.dev_questions, run.families)
-    higher = beyond(rng, "dev", config.levels, config.dev_questions // 2, run.families)
+    count = run.config.dev_questions
+    taught = balanced(rng, "dev", run.levels, count, run.families)
+    higher = beyond(rng, "dev", run.levels, count // 2, run.families)
     attempts = answered(run, markable(run, "dev", taught))
     above = answered(run, markable(run, "beyond", higher))
     return fitted(run, attempts, marked(run, attempts), above)

@@ -11,6 +11,7 @@ from .attempt import Attempt
 from .student import Student
 from .teacher import UNSOLVED
 
+RECALLED = 2048  # corrections that are asked for again in a round, at most
 FAILING = 4  # times as often as the others are failures drawn that still fail
 
 
@@ -60,21 +61,35 @@ def failure(attempt: Attempt, round: int) -> Failure:
     )
 
 
+def check_row(row: Failure) -> None:
+    """Raise UserError where the fields of a row, which a person may have edited, don't fit."""
+    problem = row.problem
+    completion = "" if row.source == UNSOLVED else f"{row.steps}{BAR}{row.answer}"
+    wanted = (identity(row.question, row.family), problem.prompt, completion)
+    if (row.id, row.prompt, row.completion) != wanted:
+        raise UserError(f"its id, prompt and completion should be {' and '.join(wanted)}")
+    if split_of(row.question, row.family) != "train":
+        raise UserError("its question is kept for tests")
+
+
 class FailureMemory:
-    """An append-only JSONL file and its contents; the last row of an id counts.
+    """A JSONL file, to which a run only adds, and its contents; the last row of an id counts.
 
     `failures[id]` is that row; `right[id]` is whether it was last answered as its correction says.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read the file, where there is one; UserError where a row of it is damaged."""
+        """Read the file, where there is one; UserError names a row that can't be used."""
         self.path = path
         self.failures = {}
         self.right = {}
-        try:
-            self.remember([Failure(**row) for row in read_rows(path)])
-        except TypeError:
-            raise UserError(f"{path} is no failure memory: name another --out") from None
+        for number, row in enumerate(read_rows(path), 1):
+            try:
+                known = Failure(**row)
+                check_row(known)
+            except (TypeError, KeyError, UserError) as error:
+                raise UserError(f"{path} line {number} can't be used: {error}") from None
+            self.remember([known])
 
     def remember(self, rows: list[Failure]) -> None:
         """The rows are the newest of their problems."""
@@ -104,12 +119,13 @@ class FailureMemory:
         """What found a correction."""
         return [row for row in self.failures.values() if row.source != UNSOLVED]
 
-    def recall(self, student: Student) -> int:
-        """Ask all that was corrected once more; returns how many relapsed, from right to wrong.
+    def recall(self, student: Student, rng: Random) -> int:
+        """Ask what was corrected once more; returns how much relapsed, from right to wrong.
 
-        What was the model's own answer from the start is not asked.
+        What was the model's own answer from the start is not asked, nor more than RECALLED.
         """
         rows = [row for row in self.corrected() if row.source != "own"]
+        rows = rng.sample(rows, min(len(rows), RECALLED))
         attempts = [Attempt(row.problem, correction=row.completion) for row in rows]
         student.answer(attempts)
         relapsed = 0

@@ -7,7 +7,7 @@ from random import Random
 from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.config import Config
-from ..run.journal import Journal, Row
+from ..run.journal import Journal, Row, has_mastered
 from ..run.progress import Progress
 from ..run.runtime import dice
 from ..tasks.families import chosen
@@ -46,21 +46,39 @@ class Run:
             self.base = state.tensors["base"]
             self.model.load_state_dict(state.tensors["model"])
             self.corrections = state.facts["corrections"]
-            self.memory.right.update(state.facts["right"])
+            right = state.facts["right"]
+            left = right.keys() & self.memory.right.keys()  # what nobody took out of the memory
+            self.memory.right |= {name: right[name] for name in left}
 
     @property
     def round(self) -> int:
         """The round that is played; as many came before, the look at the base being round 0."""
         return len(self.journal.rows)
 
+    @property
+    def levels(self) -> int:
+        """Levels 1 to this are open: as the world grows, one more when the highest is mastered."""
+        config = self.config
+        rows = self.journal.rows
+        highest = max(config.levels, config.grow)
+        if not rows:
+            return config.levels if self.arm.opens_late else highest
+        return min(rows[-1]["levels"] + has_mastered(config, rows), highest)
+
     def dice(self, purpose: str) -> Random:
         """The round's generator for one use of randomness."""
         return dice(self.config.seed, purpose, self.round)
 
     def fresh(self, count: int) -> list[Problem]:
-        """Questions of the train split, drawn for this round."""
+        """Questions of the train split, drawn for this round: here it is decided where to look.
+
+        They are even over families and levels, but for the share of the highest open level alone.
+        """
         rng = self.dice("questions")
-        return balanced(rng, "train", self.config.levels, count, self.families)
+        levels = self.levels
+        alone = int(count * self.config.focus) if self.arm.focuses else 0
+        even = balanced(rng, "train", levels, count - alone, self.families)
+        return even + balanced(rng, "train", levels, alone, self.families, levels)
 
     def sample(self) -> list[Attempt]:
         """The round's questions: new ones, and those that found no correction yet."""

@@ -8,11 +8,13 @@ solution is known, the model's own answers to parts of a question are put togeth
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 from ..run.config import Config
 from ..run.runtime import UserError, chunks, dice, torch_dice
-from ..tasks.families import FAMILIES
+from ..tasks.families import FAMILIES, family_of
 from ..tasks.family import Way
 from ..tasks.problems import BAR, Problem, check, parse, prompt_of
 from .attempt import Attempt
@@ -54,8 +56,8 @@ class Teacher:
 
         Here it is what three of four ways through a question's parts agree on, step for step.
         """
-        least = 0.75 * self.config.samples
-        return [agreed(texts, least) for texts in self.by_parts(problems, stream)]
+        rng = dice(self.config.seed, *stream)
+        return self.taken_apart([problem.question for problem in problems], rng, self.config.depth)
 
     def correct(self, attempts: list[Attempt], stream: Stream) -> None:
         """Fill in the corrections."""
@@ -71,22 +73,37 @@ class Teacher:
         self.correct(attempts, stream)
         return [attempt for attempt in attempts if attempt.correction]
 
-    def by_parts(self, problems: list[Problem], stream: Stream) -> list[list[str]]:
-        """`--samples` texts of each problem, put together from the model's answers to its parts.
+    def taken_apart(self, questions: list[str], rng: Random, depth: int) -> list[str]:
+        """What the ways agree on; where they don't, their parts are taken apart in turn.
+
+        That goes on as deep as is allowed.
+        """
+        least = 0.75 * self.config.samples
+        found = dict.fromkeys(questions, "")
+        for level in range(depth):
+            left = [question for question, text in found.items() if not text]
+            texts = self.by_parts(left, rng, level)
+            found |= {q: agreed(ways, least) for q, ways in zip(left, texts, strict=True)}
+        return [found[question] for question in questions]
+
+    def by_parts(self, questions: list[str], rng: Random, depth: int = 0) -> list[list[str]]:
+        """`--samples` texts of each question, put together from the answers to its parts.
 
         Empty where a way led nowhere.
         """
-        rng = dice(self.config.seed, *stream)
-        ways = []
-        for problem in problems:
-            parts = FAMILIES[problem.family].parts
-            ways += [parts(problem.question, rng) for _ in range(self.config.samples)]
-        return chunks(together(ways, self.ask), self.config.samples)
+        ask = partial(self.ask, rng=rng, depth=depth)
+        count = self.config.samples
+        ways = [way_of(question, rng) for question in questions for _ in range(count)]
+        return chunks(together(ways, ask), count)
 
-    def ask(self, questions: list[str]) -> list[Reply]:
-        """What the model says to the parts."""
-        completions = self.student.complete([prompt_of(question) for question in questions])
-        return [parse(completion.whole) for completion in completions]
+    def ask(self, questions: list[str], rng: Random, depth: int) -> list[Reply]:
+        """What the model says to the parts: at once, or by parts of their own where those agree."""
+        texts = dict(zip(questions, self.taken_apart(questions, rng, depth), strict=True))
+        at_once = [question for question, text in texts.items() if not text]
+        completions = self.student.complete([prompt_of(question) for question in at_once])
+        said = [completion.whole for completion in completions]
+        texts |= zip(at_once, said, strict=True)
+        return [parse(texts[question]) for question in questions]
 
 
 class Checker(Teacher):
@@ -111,7 +128,8 @@ class Checker(Teacher):
         generator = torch_dice(device, config.seed, *stream)
         drawn = self.student.complete(prompts, temperature=config.temperature, generator=generator)
         samples = chunks([completion.whole for completion in drawn], count)
-        parts = self.by_parts(problems, stream)
+        questions = [problem.question for problem in problems]
+        parts = self.by_parts(questions, dice(config.seed, *stream))
         found = []
         for problem, made, said in zip(problems, parts, samples, strict=True):
             self.verdicts += len(made + said)
@@ -146,6 +164,11 @@ class Nobody(Teacher):
 
 
 TEACHERS = {teacher.name: teacher for teacher in (Solver, Checker, Nobody)}
+
+
+def way_of(question: str, rng: Random) -> Way:
+    """A way through the parts of any question; it ends in a UserError where that makes no sense."""
+    return (yield from FAMILIES[family_of(question)].parts(question, rng))
 
 
 def agreed(texts: list[str], least: float) -> str:

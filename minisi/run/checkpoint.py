@@ -20,12 +20,13 @@ from typing import Any, NamedTuple
 import torch
 
 from .config import BASE_SETTINGS, RUN_SETTINGS
-from .files import UNABLE, sha256, sync, write
+from .files import UNABLE, as_lines, read_rows, sha256, sync, write
 from .runtime import Row, UserError, warn_once
 
-FORMAT = 3  # of a folder; raised when its meaning changes
+FORMAT = 4  # of a folder; raised when its meaning changes
 KEPT = 3  # states of a folder: the newest, and two should that be damaged
-LOGS = ("answers.jsonl", "lessons.jsonl", "memory.jsonl", "metrics.jsonl")
+MEMORY = "memory.jsonl"  # which a person may edit between two rounds
+LOGS = ("answers.jsonl", "lessons.jsonl", MEMORY, "metrics.jsonl")
 
 
 class State(NamedTuple):
@@ -71,22 +72,27 @@ def commit(folder: Path, number: int, tensors: Row, facts: Row) -> None:
     for path in (model, *logs):
         content = path.read_bytes()
         files[path.name] = [len(content), sha256(content)]
-    text = json.dumps({"format": FORMAT, "number": number, "files": files, **facts})
+    told = {"format": FORMAT, "number": number, "files": files, **facts}
 
     # Before the rename that counts, so that a crash in between leaves nothing to clear away.
     older = [old for old in numbers(folder) if old != number]
     for old in older[KEPT - 1 :]:
         (folder / f"model-{old}.pt").unlink(missing_ok=True)
         manifest_path(folder, old).unlink()
-    write(manifest_path(folder, number), f"{text}\n{sha256(text)}\n")
+    write(manifest_path(folder, number), json.dumps(signed(told)) + "\n")
+
+
+def signed(told: Row) -> Row:
+    """What a manifest says, with a checksum of it."""
+    return {**told, "checksum": sha256(json.dumps(told))}
 
 
 def read_manifest(folder: Path, number: int) -> Row:
     """What a manifest says, without its files being looked at; ValueError where it is damaged."""
     path = manifest_path(folder, number)
-    text, checksum = path.read_text().removesuffix("\n").split("\n")
-    facts = json.loads(text)
-    if sha256(text) != checksum or facts["number"] != number:
+    found = json.loads(path.read_text())
+    facts = {name: value for name, value in found.items() if name != "checksum"}
+    if signed(facts) != found or facts["number"] != number:
         raise ValueError(f"{path.name} is damaged")
     return facts
 
@@ -108,7 +114,8 @@ def check_state(folder: Path, number: int, vocabulary: str) -> State:
         )
     for name, (size, checksum) in facts["files"].items():
         content = (folder / name).read_bytes()
-        if sha256(content[:size] if name in LOGS else content) != checksum:
+        whole = sha256(content[:size] if name in LOGS else content) == checksum
+        if not whole and name != MEMORY:
             raise ValueError(f"{name} is damaged or cut")
     model = folder / f"model-{number}.pt"
     return State(number, facts, torch.load(model, map_location="cpu", weights_only=True))
@@ -192,12 +199,28 @@ def check_run(folder: Path, state: State | None, wanted: Row, more: Sequence[str
 
 
 def cut_logs(folder: Path, state: State | None) -> None:
-    """Take back what was logged after a state; without one, all."""
+    """Take back what was logged after a state; without one, all.
+
+    Of the memory that is what later rounds stored: a person may have edited it.
+    """
+    files = state.facts["files"] if state else {}
     for name in LOGS:
         log = folder / name
-        size = state.facts["files"].get(name, [0])[0] if state else 0
-        if log.exists() and log.stat().st_size > size:
+        size, checksum = files.get(name, (0, ""))
+        if name == MEMORY and size:
+            cut_memory(log, state.number, checksum)
+        elif log.exists() and log.stat().st_size > size:
             os.truncate(log, size)
+
+
+def cut_memory(path: Path, last: int, checksum: str) -> None:
+    """Keep what was stored up to the last round, edited or not; it says so where it was edited."""
+    rows = read_rows(path)
+    kept = [row for row in rows if row.get("round", last) <= last]
+    if len(kept) < len(rows):
+        write(path, as_lines(kept))
+    if sha256(path.read_bytes()) != checksum:
+        print(f"{path} was edited: its {len(kept)} rows count from now on", file=sys.stderr)
 
 
 def lock(folder: Path) -> Any:

@@ -75,8 +75,17 @@ class Config:
         "who corrects: the tutor program; the model itself, told right or wrong (self);"
         " or itself, told nothing (vote)",
     )
-    rounds: int = option(3, "rounds of the loop")
+    rounds: int = option(4, "rounds of the loop")
     levels: int = option(4, "levels that are asked: 1 to this", 1)
+    grow: int = option(
+        0, "level up to which the world opens: one more when the highest is mastered; 0 for none"
+    )
+    mastery: float = option(
+        0.85, "accuracy on dev questions of the highest open level that opens the next", 0, 1
+    )
+    focus: float = option(
+        0.0, "share of a round's questions that are of the highest open level alone", 0, 1
+    )
     questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
         768, "fresh dev questions a round, for the threshold and again for the gate", 1
@@ -93,10 +102,13 @@ class Config:
         " and as many samples for `self`",
         1,
     )
+    depth: int = option(
+        1, "how often parts may be taken apart themselves, where their ways don't agree", 1
+    )
     temperature: float = option(0.7, "of those samples", 0.05)
     limit: int = option(256, "longest completion, in tokens", 1)
 
-    steps: int = option(600, "LoRA steps a round", 1)
+    steps: int = option(300, "LoRA steps a round", 1)
     batch: int = option(64, "examples a step", 1)
     lr: float = option(1.5e-3, "peak learning rate (AdamW)")
     replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 0.9)
@@ -173,6 +185,14 @@ PRESETS: dict[str, Row] = {
         "lora_alpha": 64.0,
     },
 }
+GROWING: Row = {  # what else is different where the world opens
+    "out": "runs/grow",
+    "test": "data/test_levels.jsonl",
+    "rounds": 20,
+    "focus": 0.6,
+    "depth": 2,
+    "steps": 400,
+}
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)
 FREE = (
@@ -184,6 +204,7 @@ FREE = (
     "plugin",
     "show",
     "rounds",
+    "grow",
     "compare",
     "jobs",
     "seeds",
@@ -263,8 +284,9 @@ def configure(given: Row, base: Row | None = None, pretraining: bool = False) ->
     Exits with code 2 and one sentence where settings clash.
     """
     preset = PRESETS[given.get("preset", "default")]
+    growing = GROWING if given.get("grow") else {}
     try:
-        return Config(**preset | (base or {}) | given)
+        return Config(**preset | growing | (base or {}) | given)
     except ValueError as error:
         text = str(error)
         if pretraining:  # where --out is the base

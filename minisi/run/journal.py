@@ -9,6 +9,17 @@ from .files import append_rows, read_rows, sha256
 from .runtime import Row, UserError, belonging
 
 
+def has_mastered(config: Config, rows: list[Row]) -> bool:
+    """Whether the teacher last saw enough right answers at the highest open level."""
+    return bool(rows) and rows[-1]["mastery"] >= config.mastery
+
+
+def is_over(config: Config, rows: list[Row]) -> bool:
+    """Whether these are all rounds, or all levels that were to open are mastered."""
+    grown = has_mastered(config, rows) and 0 < config.grow <= rows[-1]["levels"]
+    return grown or len(rows) > config.rounds
+
+
 class Journal:
     """A run's folder, which this process has locked."""
 
@@ -37,9 +48,8 @@ class Journal:
             self.facts["base"] = self.state.facts["base"]
 
     def is_finished(self) -> bool:
-        """Whether all rounds were played and reported."""
-        played = len(self.rows) > self.config.rounds
-        return played and (self.folder / "report.md").exists()
+        """Whether it is over, and reported."""
+        return is_over(self.config, self.rows) and (self.folder / "report.md").exists()
 
     def answers(self) -> list[bool]:
         """Which test questions were answered right in the last round; none before the first."""

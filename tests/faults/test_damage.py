@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from minisi.run import checkpoint
 from minisi.run.checkpoint import read_manifest, read_state
 from minisi.run.files import sha256
 from minisi.run.runtime import UserError
@@ -22,10 +23,6 @@ from .process import lost, one_sentence
 
 def cut(name, size):
     return lambda folder: os.truncate(folder / name, size)
-
-
-def cut_by(name, size):
-    return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size - size)
 
 
 def lengthened(name):
@@ -46,16 +43,20 @@ def signed(name, **changed):
 
 def sign(path, **changed):
     """Give a manifest other contents and a checksum that is right for them."""
-    facts = json.loads(path.read_text().splitlines()[0])
-    put_signed(path, json.dumps({**facts, **changed}))
+    facts = json.loads(path.read_text())
+    del facts["checksum"]
+    path.write_text(json.dumps(checkpoint.signed({**facts, **changed})))
 
 
-def put_signed(path, text):
-    path.write_text(f"{text}\n{sha256(text)}\n")
+def unsigned(folder):
+    path = folder / "manifest-3.json"
+    facts = json.loads(path.read_text())
+    del facts["checksum"]
+    path.write_text(json.dumps(facts))
 
 
 def a_list(folder):
-    put_signed(folder / "manifest-3.json", "[]")
+    (folder / "manifest-3.json").write_text("[]")
 
 
 def a_folder(folder):
@@ -102,7 +103,7 @@ DAMAGE = {
     "no manifest": Damage(gone("manifest-3.json"), ""),
     "an empty manifest": Damage(cut("manifest-3.json", 0), "manifest-3.json"),
     "a manifest that was cut": Damage(cut("manifest-3.json", 400), "manifest-3.json"),
-    "a manifest without its checksum": Damage(cut_by("manifest-3.json", 65), "manifest-3.json"),
+    "a manifest without its checksum": Damage(unsigned, "manifest-3.json"),
     "a manifest that is a list": Damage(a_list, "manifest-3.json"),
     "a manifest of another round": Damage(
         exchanged("manifest-3.json", "manifest-1.json"), "manifest-3.json"

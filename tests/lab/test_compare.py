@@ -55,7 +55,7 @@ ARMS = ("failure", "random")
 SEEDS = (1, 2)
 SHARES = {"failure": (0.4, 0.6, 0.9), "random": (0.4, 0.6, 0.8)}  # right after each round
 SAME = {"steps": 3, "batch": 8, "train_tokens": 1000, "generated_tokens": 500, "seconds": 2.5}
-SAME |= {"verdicts": 70, "test_tokens": 30.5}
+SAME |= {"verdicts": 70, "test_tokens": 30.5, "levels": 2, "mastery": 0.5}
 SAME |= {"broken": 2, "auroc": 0.8, "ece": 0.1, "test_n": N, "test_low": 0.0, "test_high": 1.0}
 SAME |= {"by_level": {"1": 0.5, "2": 0.25}}
 MEASURES = {"auroc": 0.8, "ece": 0.1, "aurc": 0.1, "precision": 0.75, "recall": 0.5}
@@ -182,7 +182,7 @@ def tables(page):
 
 def test_the_page_has_its_command_and_its_picture_on_top(found):
     page = results(found)
-    assert "Unequal" not in page
+    assert "opened after round" not in page
     assert "`parts`" not in page
     assert page.startswith("# ")
     assert "\n    python loop.py\n" in page

@@ -122,19 +122,23 @@ def test_agreement_with_the_keys_is_the_accuracy():
 
 
 CORRECTIONS = [
-    (["x|7", "x|933", "x|2 3", "x|42"], 1, 1),
-    (["x|7", "x|1", "", "x|42"], 0.75, 2 / 3),
-    (["", "x|7", "", ""], 0.25, 0),
-    ([""] * 4, 0, 0),
-    ([], 0, 0),
+    (["x|7", "x|933", "x|2 3", "x|42"], 1, 1, {"1": 1, "2": 1}),
+    (["x|7", "x|1", "", "x|42"], 0.75, 2 / 3, {"1": 1, "2": 0}),
+    (["", "x|7", "", ""], 0.25, 0, {"2": 0}),
+    ([""] * 4, 0, 0, {}),
+    ([], 0, 0, {}),
 ]
 
 
-@pytest.mark.parametrize(("texts", "coverage", "precision"), CORRECTIONS)
-def test_labels_are_counted_and_held_against_the_key(texts, coverage, precision):
+@pytest.mark.parametrize(("texts", "coverage", "precision", "levels"), CORRECTIONS)
+def test_labels_are_counted_and_held_against_the_key(texts, coverage, precision, levels):
     pairs = zip(PROBLEMS[: len(texts)], texts, strict=True)
     found = labels([Attempt(problem, correction=text) for problem, text in pairs])
-    assert found == {"label_coverage": coverage, "label_precision": pytest.approx(precision)}
+    assert found == {
+        "label_coverage": coverage,
+        "label_precision": pytest.approx(precision),
+        "label_precision_by_level": levels,
+    }
 
 
 CORRECTED = [  # a correction of 347+586, and whether its steps are wrong

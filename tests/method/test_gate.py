@@ -193,6 +193,7 @@ def third_round(corrector, **changed):
     student = Halfway()
     families = chosen(config.base_families)
     run = SimpleNamespace(config=config, student=student, round=3, families=families)
+    run.levels = config.levels
     run.dice = lambda purpose: dice(config.seed, purpose, run.round)
     run.teacher = TEACHERS[corrector](config, student)
     return run

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import fields
+from dataclasses import asdict, fields
 from random import Random
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from minisi.method.attempt import Attempt, Verdict
 from minisi.method.memory import UNSOLVED, Failure, FailureMemory, failure
 from minisi.model.generate import Completion
+from minisi.run.files import as_lines, read_rows
 from minisi.run.runtime import UserError, dice
 from minisi.tasks.arithmetic import Add
 from minisi.tasks.families import FAMILIES
@@ -77,8 +78,8 @@ def knowing(right):
 def recalled(memory):
     """The problems that the memory asks once more."""
     student = knowing([])
-    memory.recall(student)
-    return student.asked
+    memory.recall(student, Random(0))
+    return sorted(student.asked, key=PROBLEMS.index)
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_unknown_problems_come_once_each(memory):
     assert memory.unknown(PROBLEMS + PROBLEMS) == PROBLEMS[5:]
 
 
-@pytest.mark.parametrize("left", [1, 30, 10**6])
+@pytest.mark.parametrize("left", [1, 30, -1])
 def test_a_torn_last_line_is_dropped_and_the_file_goes_on(left, memory):
     memory.append([failed(problem) for problem in PROBLEMS[:4]], 1)
     *whole, last = memory.path.read_text().splitlines()
@@ -171,6 +172,34 @@ def test_a_torn_last_line_is_dropped_and_the_file_goes_on(left, memory):
     assert len(again.failures) == 3
     again.append([failed(PROBLEMS[7])], 1)
     assert len(FailureMemory(memory.path).failures) == 4
+
+
+MISFITS = [
+    ({"answer": "12"}, "completion"),
+    ({"question": "1+1"}, "id, prompt"),
+    ({"family": "none"}, "none"),
+    ({"question": "what?", "prompt": "what?|"}, "what"),
+    ({"more": 1}, "more"),
+]
+
+
+@pytest.mark.parametrize(("changed", "named"), MISFITS)
+def test_a_row_that_was_edited_so_that_it_does_not_fit_is_named(changed, named, memory):
+    memory.append([failed(problem) for problem in PROBLEMS[:3]], 1)
+    rows = read_rows(memory.path)
+    rows[1] |= changed
+    memory.path.write_text(as_lines(rows))
+    with pytest.raises(UserError, match=f"line 2 can't be used: .*{named}"):
+        FailureMemory(memory.path)
+
+
+def test_a_row_of_another_split_is_no_row_of_a_memory(memory):
+    memory.append([failed(problem) for problem in PROBLEMS[:2]], 1)
+    (other,) = distinct("test", 1)
+    row = failure(failed(other), 1)
+    memory.path.write_text(as_lines([*read_rows(memory.path), asdict(row)]))
+    with pytest.raises(UserError, match="line 3 can't be used: its question is kept for tests"):
+        FailureMemory(memory.path)
 
 
 @pytest.mark.parametrize("damage", [b"{", b"", b"[]", b"7", b'{"id": "x"}', UNREADABLE])
@@ -193,12 +222,24 @@ def test_a_problem_of_dev_or_test_is_never_stored(split, memory):
 
 def test_relapses_are_those_that_were_right_and_are_wrong_again(memory):
     memory.append([failed(problem) for problem in PROBLEMS[:4]], 1)
-    assert memory.recall(knowing([True, True, False, False])) == 0
-    assert memory.recall(knowing([True, False, True, False])) == 1
-    assert memory.recall(knowing([False, False, False, True])) == 2
-    assert memory.recall(knowing([True, True, True, True])) == 0
+    assert memory.recall(knowing([True, True, False, False]), Random(0)) == 0
+    assert memory.recall(knowing([True, False, True, False]), Random(0)) == 1
+    assert memory.recall(knowing([False, False, False, True]), Random(0)) == 2
+    assert memory.recall(knowing([True, True, True, True]), Random(0)) == 0
     memory.append([failed(PROBLEMS[0])], 2)  # not right any more, so it can't relapse
-    assert memory.recall(knowing([False] * 4)) == 3
+    assert memory.recall(knowing([False] * 4), Random(0)) == 3
+
+
+def test_no_more_is_recalled_than_is_allowed_and_what_is_differs(memory, monkeypatch):
+    monkeypatch.setattr("minisi.method.memory.RECALLED", 3)
+    memory.append([failed(problem) for problem in PROBLEMS[:8]], 1)
+    asked = []
+    for seed in range(30):
+        student = knowing([])
+        memory.recall(student, Random(seed))
+        asked.append({problem.question for problem in student.asked})
+    assert {len(questions) for questions in asked} == {3}
+    assert set.union(*asked) == {problem.question for problem in PROBLEMS[:8]}
 
 
 def test_an_answer_is_recalled_if_it_ends_as_the_stored_correction_does(memory, monkeypatch):
@@ -211,11 +252,11 @@ def test_an_answer_is_recalled_if_it_ends_as_the_stored_correction_does(memory, 
         monkeypatch.setattr(family, "solve", None)
 
     said = [say("other steps|77", finished=i % 2 == 0) for i in range(8)]
-    assert memory.recall(Student(dict(zip(problems, said, strict=True)))) == 0
+    assert memory.recall(Student(dict(zip(problems, said, strict=True))), Random(0)) == 0
     assert [memory.right[i] for i in ids] == [True, False] * 4  # unfinished is not right
-    assert memory.recall(right) == 4
+    assert memory.recall(right, Random(0)) == 4
     assert not any(memory.right.values())
-    assert right.asked == problems
+    assert sorted(right.asked, key=problems.index) == problems
 
 
 @pytest.mark.parametrize("newest", [0.0, 0.25, 0.5, 1.0])
@@ -233,7 +274,7 @@ def test_samples_are_shared_between_this_round_and_before(newest, memory):
 
 def test_of_the_old_failures_those_that_still_fail_come_four_times_as_often(memory):
     memory.append([failed(problem) for problem in PROBLEMS[:10]], 1)
-    memory.recall(knowing([True] * 5))
+    memory.recall(knowing([True] * 5), Random(0))
     mastered = {name(problem) for problem in PROBLEMS[:5]}
     drawn = [row.id in mastered for row in memory.sample(Random(0), 20_000, 2, 0.5)]
     assert sum(drawn) / len(drawn) == pytest.approx(1 / 5, abs=0.015)
@@ -270,4 +311,4 @@ def test_what_was_never_as_its_correction_says_cannot_relapse(memory):
     attempt.verdict = attempt.verdict._replace(kind="unsure")  # as `vote` calls it
     memory.append([attempt], 1)
     assert not any(memory.right.values())
-    assert memory.recall(Student({PROBLEMS[0]: say("1|1")})) == 0
+    assert memory.recall(Student({PROBLEMS[0]: say("1|1")}), Random(0)) == 0

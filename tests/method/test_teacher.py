@@ -14,7 +14,7 @@ from minisi.run.runtime import dice, torch_dice
 from minisi.tasks import problems
 from minisi.tasks.families import FAMILIES
 from minisi.tasks.family import Family
-from minisi.tasks.problems import Problem, balanced, check, solve
+from minisi.tasks.problems import BAR, Problem, balanced, check, solve
 
 STREAM = ("teacher", 1)
 STORY = solve("mia has 13 shells, finds 2, loses 4, buys 7, eats 9: how many?")
@@ -93,7 +93,8 @@ def corrections(name, asked, student, samples=4):
 
 
 def by_parts(asked, greedy, samples):
-    return Teacher(Config(samples=samples), Student(greedy)).by_parts(asked, STREAM)
+    questions = [problem.question for problem in asked]
+    return Teacher(Config(samples=samples), Student(greedy)).by_parts(questions, dice(1, *STREAM))
 
 
 def test_the_solvers_corrections_are_right_and_ask_no_model():
@@ -134,10 +135,45 @@ def test_as_many_texts_as_asked_for_come_of_each_problems_parts(samples):
     asked = [WHOLE[0], SINGLE, *WHOLE[1:]]
     wanted = [[problem.target] * samples for problem in asked]
     assert by_parts(asked, perfect, samples) == wanted
-    student = Student(perfect)
-    Teacher(Config(samples=samples), student).by_parts([SINGLE], STREAM)
-    assert student.asked == [SINGLE.prompt] * samples
     assert by_parts(WHOLE, mute, samples) == [[""] * samples] * len(WHOLE)
+
+
+def test_a_question_that_comes_up_more_than_once_is_asked_once():
+    student = Student(perfect)
+    Teacher(Config(samples=4), student).by_parts([SINGLE.question], dice(1, *STREAM))
+    assert student.asked == [SINGLE.prompt]
+
+
+def up_to(level):
+    """A student who knows the questions of some levels, and talks nonsense about others."""
+
+    def greedy(prompts):
+        asked = [solve(prompt.removesuffix(BAR)) for prompt in prompts]
+        known = [problem.target if problem.level <= level else "" for problem in asked]
+        return [say(text or f"x|{i}") for i, text in enumerate(known)]
+
+    return Student(greedy)
+
+
+# A sum of six digits comes of sums of four, and those of sums of three.
+DEEP = [(4, 1, True), (3, 1, False), (3, 2, True), (2, 2, False)]
+
+
+@pytest.mark.parametrize(("level", "depth", "found"), DEEP)
+def test_parts_are_taken_apart_as_deep_as_is_allowed_where_their_ways_do_not_agree(
+    level, depth, found
+):
+    problem = solve("123456+654321")
+    (text,) = TEACHERS["vote"](Config(depth=depth), up_to(level)).solutions([problem], STREAM)
+    assert text == (problem.target if found else "")
+
+
+def test_what_the_ways_agree_on_is_taken_apart_no_further():
+    students = [up_to(4), up_to(4)]
+    for depth, student in zip((1, 4), students, strict=True):
+        texts = TEACHERS["vote"](Config(depth=depth), student).solutions(WHOLE, STREAM)
+        assert all(texts)
+    assert students[0].asked == students[1].asked
 
 
 UNFIT = [
@@ -160,25 +196,11 @@ def test_a_family_without_parts_has_no_texts(monkeypatch):
     assert by_parts(asked, perfect, 2) == [["", ""], [asked[1].target] * 2]
 
 
-REPLIES = {
-    "silent": lambda i: say("", False),
-    "wrong": lambda i: say(f"9+9={20 + i}|{20 + i}"),
-    "misled": lambda i: say(f"9+{i}=15|15"),
+OTHERS = {
+    "silent": lambda i: "",
+    "wrong": lambda i: f"9+9={20 + i}|{20 + i}",
+    "misled": lambda i: f"{STORY.target}{i}",
 }
-
-
-def misled(lost, reply):
-    """Perfect, but the first `lost` ways get their first reply from a function of their number."""
-    rounds = []
-
-    def answer(prompts):
-        rounds.append(prompts)
-        replies = perfect(prompts)
-        if len(rounds) == 1:
-            replies[:lost] = [reply(i) for i in range(lost)]
-        return replies
-
-    return answer
 
 
 VOTES = [  # ways, how many of them are misled, whether the others decide
@@ -195,12 +217,13 @@ VOTES = [  # ways, how many of them are misled, whether the others decide
 ]
 
 
-@pytest.mark.parametrize("reply", REPLIES)
+@pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize(("samples", "lost", "decided"), VOTES)
-def test_three_of_four_ways_must_agree_in_every_step(samples, lost, decided, reply):
-    student = Student(misled(lost, REPLIES[reply]))
+def test_three_of_four_ways_must_agree_in_every_step(samples, lost, decided, other, monkeypatch):
+    ways = [OTHERS[other](i) if i < lost else STORY.target for i in range(samples)]
+    monkeypatch.setattr(Teacher, "by_parts", lambda self, questions, rng, depth: [ways])
     wanted = STORY.target if decided else ""
-    assert corrections("vote", [STORY], student, samples) == [wanted]
+    assert corrections("vote", [STORY], Student(forbidden), samples) == [wanted]
 
 
 def test_a_vote_asks_neither_solver_nor_checker_nor_for_samples(monkeypatch):

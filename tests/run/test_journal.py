@@ -9,8 +9,8 @@ import torch
 
 from minisi.run.checkpoint import LOGS, commit, lock
 from minisi.run.config import Config
-from minisi.run.files import append_rows, write
-from minisi.run.journal import Journal
+from minisi.run.files import append_rows, as_lines, read_rows, write
+from minisi.run.journal import Journal, has_mastered, is_over
 from minisi.run.runtime import UserError
 
 WORDS = "a checksum"  # of the vocabulary
@@ -33,13 +33,17 @@ def opened(config, words=WORDS):
         yield Journal(config, words)
 
 
+def row(round, levels=4, mastery=0.5):
+    return {"round": round, "levels": levels, "mastery": mastery}
+
+
 def play(config, *rounds):
     """Open the journal and commit these rounds."""
     with opened(config) as journal:
         for round in rounds:
             weights = {"w": torch.full((2,), float(round))}
             facts = {"corrections": 10 * round}
-            journal.commit({"round": round, "x": 0.5}, RIGHT[round], {"model": weights}, facts)
+            journal.commit(row(round), RIGHT[round], {"model": weights}, facts)
 
 
 def played(journal):
@@ -66,16 +70,15 @@ def test_a_new_run_has_a_folder_and_nothing_in_its_past(config):
 
 def test_a_round_that_was_committed_is_there_at_once(config):
     with opened(config) as journal:
-        row = {"round": 0, "x": 0.5}
-        journal.commit(row, RIGHT[0], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
-        assert journal.rows == [row]
+        journal.commit(row(0), RIGHT[0], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+        assert journal.rows == [row(0)]
         assert journal.answers() == RIGHT[0]
 
 
 def test_a_run_goes_on_where_it_was_stopped(config):
     play(config, 0, 1)
     with opened(config) as journal:
-        assert journal.rows == [{"round": 0, "x": 0.5}, {"round": 1, "x": 0.5}]
+        assert journal.rows == [row(0), row(1)]
         assert journal.answers() == RIGHT[1]
         assert journal.state.number == 1
         assert journal.state.facts["corrections"] == 10
@@ -166,6 +169,28 @@ def test_a_run_is_finished_when_all_rounds_were_played_and_reported(config):
         assert journal.is_finished()
 
 
+OVER = [  # levels and mastery of the last round, level up to which the world opens, over or not
+    (4, 0.85, 0, False),
+    (4, 0.85, 4, True),
+    (4, 0.84, 4, False),
+    (4, 1.0, 5, False),
+    (5, 0.9, 5, True),
+    (5, 0.9, 4, True),
+]
+
+
+@pytest.mark.parametrize(("levels", "mastery", "grow", "over"), OVER)
+def test_a_run_is_over_when_all_levels_that_were_to_open_are_mastered(
+    levels, mastery, grow, over, config
+):
+    config = replace(config, grow=grow)
+    assert not has_mastered(config, [])
+    assert not is_over(config, [])
+    rows = [row(0, levels, mastery)]
+    assert has_mastered(config, rows) == (mastery >= 0.85)
+    assert is_over(config, rows) == over
+
+
 def test_a_finished_run_may_get_more_rounds_on_another_device_and_other_sets(config):
     play(config, 0, 1, 2)
     write(Path(config.out) / "report.md", "a report")
@@ -173,6 +198,41 @@ def test_a_finished_run_may_get_more_rounds_on_another_device_and_other_sets(con
     with opened(replace(config, **changed)) as journal:
         assert not journal.is_finished()
         assert played(journal) == [0, 1, 2]
+
+
+def stored(*rounds):
+    return [{"id": f"{round}", "round": round} for round in rounds]
+
+
+def test_a_memory_that_was_edited_is_taken_over_and_said(config, capsys):
+    path = Path(config.out) / "memory.jsonl"
+    play(config, 0)
+    with opened(config) as journal:
+        append_rows(path, stored(1, 1))
+        journal.commit(row(1), RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    before = contents(config)
+    with opened(config):
+        assert read_rows(path) == stored(1, 1)
+    assert contents(config) == before
+    assert "edited" not in capsys.readouterr().err
+    for edited in (stored(1), stored(1, 1, 0), [*stored(1), {"id": "other", "round": 1}], []):
+        path.write_text(as_lines(edited))
+        with opened(config) as journal:
+            assert played(journal) == [0, 1]
+            assert read_rows(path) == edited
+        assert f"was edited: its {len(edited)} rows count" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("edited", [stored(1, 1), stored(1), stored(0, 1, 1)])
+def test_what_a_round_that_was_not_committed_stored_is_taken_back_edited_or_not(edited, config):
+    path = Path(config.out) / "memory.jsonl"
+    play(config, 0)
+    with opened(config) as journal:
+        append_rows(path, stored(1, 1))
+        journal.commit(row(1), RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    path.write_text(as_lines([*edited, *stored(2, 2)]))
+    with opened(config):
+        assert read_rows(path) == edited
 
 
 # What is refused.

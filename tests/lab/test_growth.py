@@ -1,0 +1,67 @@
+"""What is told of a world that grew, against counting by hand."""
+
+import io
+
+import pytest
+from matplotlib.figure import Figure
+
+from minisi.lab.growth import kept, opened, openings, picture
+
+
+def row(levels, mastery, known, labels):
+    """A round: the open levels, the teacher's view, accuracy and labels by level."""
+    names = [str(level) for level in range(1, len(known) + 1)]
+    return {
+        "levels": levels,
+        "mastery": mastery,
+        "by_level": dict(zip(names, known, strict=True)),
+        "corrections": 100 * levels,
+        "seconds": 60.0,
+        "label_precision_by_level": labels,
+        "other": 1,
+    }
+
+
+ROUNDS = [
+    row(1, 0.2, [0.5, 0.1, 0.1], {}),
+    row(1, 0.9, [0.8, 0.2, 0.1], {"1": 0.9}),
+    row(2, 0.6, [0.8, 0.5, 0.2], {"1": 1.0, "2": 0.7}),
+    row(2, 0.9, [0.9, 0.8, 0.3], {"2": 0.9}),
+]
+
+
+def cell(arm, rounds):
+    return {"arm": arm, "seed": 3, "rounds": kept(rounds)}
+
+
+def test_each_level_that_was_open_has_its_story():
+    first, second = openings(cell("failure", ROUNDS))
+    assert (first["level"], first["round"], first["minutes"], first["corrections"]) == (1, 0, 0, 0)
+    assert (first["base"], first["then"], first["seen"], first["end"]) == (0.5, 0.8, 0.9, 0.9)
+    assert first["labels"] == 0.9
+    told = [second[name] for name in ("level", "round", "minutes", "corrections")]
+    assert told == [2, 1, 2, 100]
+    assert (second["base"], second["then"], second["seen"], second["end"]) == (0.1, 0.8, 0.9, 0.8)
+    assert second["labels"] == pytest.approx(0.8)
+
+
+def test_a_run_that_opened_nothing_is_left_out():
+    assert kept(ROUNDS[:2]) == []
+    assert opened([cell("static", ROUNDS[:2])]) == ""
+    page = opened([cell("static", ROUNDS[:2]), cell("vote", ROUNDS)])
+    assert page.count("| vote | 3 |") == 2
+    assert "static" not in page
+
+
+def test_the_picture_has_a_map_for_each_run_that_grew_of_the_first_seed():
+    cells = [cell("failure", ROUNDS), cell("static", ROUNDS[:2]), cell("vote", ROUNDS)]
+    figure = Figure(layout="constrained")
+    picture({"seeds": [3, 4], "cells": [*cells, {**cells[0], "seed": 4}]}, figure)
+    maps = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title().split(":")[0] for axes in maps] == ["failure", "vote"]
+    for axes in maps:
+        assert axes.images[0].get_array().T.tolist() == [
+            list(r["by_level"].values()) for r in ROUNDS
+        ]
+        assert list(axes.lines[0].get_ydata()) == [r["levels"] + 0.5 for r in ROUNDS]
+    figure.savefig(io.BytesIO())

@@ -1,0 +1,148 @@
+"""A world that grows: what opens when, where one looks, and nobody who has the key."""
+
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+import loop
+from minisi.lab import compare
+from minisi.lab.controls import ARMS
+from minisi.method import gate, student
+from minisi.method.run import Run
+from minisi.run.config import configure
+from minisi.tasks.families import FAMILIES
+
+from .answers import unconfirmed
+from .programs import coin, settings, timeless
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+def a_run(arm="failure", last=None, **given):
+    """As much of a run as knows where to look, after a round with this level and mastery."""
+    config = configure({"grow": 6, **given})
+    played = [dict(zip(("levels", "mastery"), last, strict=True))] if last else []
+    journal = SimpleNamespace(rows=played)
+    run = Run.__new__(Run)
+    run.config, run.arm, run.journal, run.families = config, ARMS[arm], journal, list(FAMILIES)
+    return run
+
+
+LEVELS = [  # after what, and how many are open
+    (None, 4),
+    ((4, 0.84), 4),
+    ((4, 0.85), 5),
+    ((5, 0.2), 5),
+    ((6, 1.0), 6),
+]
+
+
+@pytest.mark.parametrize(("last", "levels"), LEVELS)
+def test_a_level_opens_when_the_one_below_is_mastered_and_none_beyond_the_last(last, levels):
+    assert a_run(last=last).levels == levels
+    assert a_run("wide", last=last and (6, last[1])).levels == 6
+
+
+@pytest.mark.parametrize("last", [None, (4, 0.2), (4, 1.0)])
+def test_a_world_that_does_not_grow_stays_as_it_is(last):
+    assert a_run(last=last, grow=0).levels == 4
+
+
+@pytest.mark.parametrize(
+    ("arm", "focus", "alone"), [("failure", 0.6, 60), ("even", 0.6, 0), ("failure", 0, 0)]
+)
+def test_a_share_of_the_questions_is_of_the_highest_open_level(arm, focus, alone):
+    run = a_run(arm, (4, 0.9), focus=focus)
+    counts = Counter(problem.level for problem in run.fresh(8 * 100))
+    each = 8 * (100 - alone) / 5
+    assert counts == {**dict.fromkeys(range(1, 5), each), 5: each + 8 * alone}
+
+
+def test_a_world_that_does_not_grow_has_settings_of_its_own():
+    assert configure({}).focus == 0
+    assert configure({"grow": 8}).focus > 0
+    assert configure({"grow": 8, "focus": 0.1, "out": "x"}).focus == 0.1
+    assert configure({"grow": 8}).out != configure({}).out
+
+
+@pytest.fixture
+def growing(tmp_path, small_test_set, monkeypatch):
+    """Plays a run that grows, whose answers are half right."""
+    monkeypatch.setattr(student, "generate", coin)
+    monkeypatch.setattr(student, "confirm", unconfirmed)
+
+    def growing(name="loop", **given):
+        changed = {"grow": 6, "mastery": 0.3, "rounds": 8, "lr": 0.02, "dev_questions": 64}
+        changed |= {"out": f"{tmp_path}/{name}", **given}
+        return loop.loop(settings(tmp_path, small_test_set, **changed))
+
+    return growing
+
+
+def test_levels_open_one_after_the_other_and_the_last_one_ends_the_run(growing):
+    made = growing()
+    levels = [row["levels"] for row in made]
+    assert levels[0] == 4
+    for row, following in zip(made, levels[1:], strict=False):
+        assert following == min(6, row["levels"] + (row["mastery"] >= 0.3))
+    assert levels[-1] == 6
+    assert [row["round"] for row in made if row["levels"] == 6 and row["mastery"] >= 0.3] == [
+        made[-1]["round"]
+    ]
+
+
+def test_nothing_opens_where_nothing_is_mastered(growing):
+    made = growing(mastery=1.0, rounds=2)
+    assert [row["levels"] for row in made] == [4, 4, 4]
+
+
+def test_what_the_detector_is_fitted_on_rises_with_the_levels(growing, monkeypatch):
+    seen = []
+    examine = gate.examine
+
+    def noted(run):
+        exam = examine(run)
+        inside = max(attempt.problem.level for attempt in exam.attempts)
+        seen.append((run.levels, inside, {attempt.problem.level for attempt in exam.higher}))
+        return exam
+
+    monkeypatch.setattr(loop, "examine", noted)
+    growing()
+    assert len({levels for levels, _, _ in seen}) > 1
+    for levels, inside, higher in seen:
+        assert inside == levels
+        assert higher == {levels + 1}
+
+
+@pytest.mark.parametrize("corrector", ["solver", "vote"])
+@pytest.mark.parametrize("stops", [[1], [0, 1, 2, 3]])
+def test_a_run_that_grows_goes_on_as_if_it_had_never_stopped(corrector, stops, growing):
+    given = {"corrector": corrector, "samples": 2}
+    whole = growing("whole", **given)
+    for rounds in stops:
+        growing("cut", rounds=rounds, **given)
+    assert timeless(growing("cut", **given)) == timeless(whole)
+
+
+def test_runs_that_grow_are_compared_and_their_levels_told(growing, tmp_path, small_test_set):
+    given = {"grow": 5, "mastery": 0.3, "rounds": 3, "compare": "vote,wide,even,static"}
+    given |= {"samples": 2, "seeds": "1,2", "dev_questions": 64, "out": f"{tmp_path}/all"}
+    compare.compare(settings(tmp_path, small_test_set, **given), loop.loop)
+    told = json.loads((tmp_path / "all" / "compare.json").read_text())
+    grown = {(cell["arm"], cell["seed"]) for cell in told["cells"] if cell["rounds"]}
+    assert grown >= {("failure", 1), ("failure", 2)}
+    assert "wide" not in {arm for arm, _ in grown}
+    page = (tmp_path / "all" / "RESULTS.md").read_text()
+    assert "opened after round" in page
+    assert "(growth.png)" in page
+    compare.compare(settings(tmp_path, small_test_set, **given), pytest.fail)  # all are there
+
+
+def test_a_run_that_grew_grows_on(growing):
+    first = growing(grow=5)
+    assert first[-1]["levels"] == 5
+    more = growing(grow=6)
+    assert timeless(more)[: len(first)] == timeless(first)
+    assert more[-1]["levels"] == 6
