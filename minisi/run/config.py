@@ -189,6 +189,7 @@ GROWING: Row = {  # what else is different where the world opens
     "out": "runs/grow",
     "test": "data/test_levels.jsonl",
     "rounds": 20,
+    "questions": 3072,
     "focus": 0.6,
     "depth": 2,
     "steps": 400,
