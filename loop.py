@@ -39,6 +39,7 @@ from minisi.model.tokenizer import Codec
 from minisi.run.checkpoint import lock, made_with
 from minisi.run.journal import Journal, is_over
 from minisi.run.progress import Progress, plan
+from minisi.run.ranks import joined
 from minisi.run.runtime import UserError, cli, environment, pick_device
 from minisi.tasks.families import vocabulary_words
 from train import curriculum, get_base
@@ -151,9 +152,10 @@ def main() -> None:
         return
     if "seeds" in GIVEN:
         raise UserError("--seeds is of a comparison: give --compare too, or --seed for one run")
-    config = configure(GIVEN)
-    made = made_with(Path(config.base)) or made_with(Path(config.out))
-    loop(configure(GIVEN, made))
+    with joined(configure(GIVEN)) as own:
+        given = {**GIVEN, "base": own.base, "out": own.out}
+        made = made_with(Path(own.base)) or made_with(Path(own.out))
+        loop(configure(given, made))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from minisi.model.tokenizer import Codec
 from minisi.model.trainer import encode, fit, restore, snapshot
 from minisi.run.checkpoint import check_settings, commit, lock, read_state
 from minisi.run.progress import Progress
+from minisi.run.ranks import joined
 from minisi.run.runtime import UserError, cli, dice, pick_device
 from minisi.tasks.families import chosen, vocabulary_words
 from minisi.tasks.problems import Problem, balanced
@@ -90,8 +91,9 @@ def get_base(config: Config, device: str, codec: Codec, progress: Progress) -> t
 def main() -> None:
     """The command line."""
     device, _ = pick_device(CONFIG.device)
-    with closing(Progress({"pretraining": CONFIG.base_steps})) as progress:
-        get_base(CONFIG, device, Codec(vocabulary_words()), progress)
+    parts = {"pretraining": CONFIG.base_steps}
+    with joined(CONFIG) as own, closing(Progress(parts)) as progress:
+        get_base(own, device, Codec(vocabulary_words()), progress)
     print(f"the base is in {CONFIG.base}")
 
 

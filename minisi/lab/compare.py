@@ -18,7 +18,7 @@ from ..run import checkpoint
 from ..run.config import Config, configure
 from ..run.files import read_rows, write, write_json
 from ..run.journal import is_over
-from ..run.runtime import UserError, typed
+from ..run.runtime import WORLD, UserError, typed
 from ..tasks.families import vocabulary_words
 from . import growth, pictures
 from .evaluate import Row
@@ -43,12 +43,15 @@ MEANT = (*LAST, *SUMMED, "base", "failures", "known_before", "known_after", "for
 
 def main(given: Row, play: Play) -> None:
     """The comparison that was asked for on the command line."""
+    if WORLD > 1:
+        raise UserError("the runs of a comparison go side by side with --jobs, not with torchrun")
     clash = [f"--{name}" for name in OWN if name in given]
     if clash:
         raise UserError(
             f"a comparison has arms, seeds and bases of its own: leave out {' and '.join(clash)}"
         )
-    compare(configure({"out": "runs/compare", **given}), play)
+    folder = "runs/compare-grow" if given.get("grow") else "runs/compare"
+    compare(configure({"out": folder, **given}), play)
 
 
 def compare(config: Config, play: Play) -> None:

@@ -9,6 +9,7 @@ from ..model.tokenizer import Codec
 from ..run.config import Config
 from ..run.journal import Journal, Row, has_mastered
 from ..run.progress import Progress
+from ..run.ranks import check_same
 from ..run.runtime import dice
 from ..tasks.families import chosen
 from ..tasks.problems import Problem, balanced
@@ -115,6 +116,7 @@ class Run:
 
     def save(self, row: Row, right: list[bool]) -> None:
         """Make the round count."""
+        check_same(self.model.state_dict())
         facts = {name: row[name] for name in ("corrections", "weights", "threshold")}
         facts["right"] = self.memory.right
         tensors = {"model": self.model.state_dict(), "base": dict(self.base)}

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from ..run import ranks
 from ..run.runtime import chunks
 from .gpt import GPT, Texts, even, in_line
 from .tokenizer import EOS, Codec, Ids
@@ -147,9 +148,11 @@ def generate(
     Prompts of like length are decoded together.
     """
     model.eval()
+    if generator and ranks.WORLD > 1:  # each rank draws for itself
+        generator.manual_seed(generator.initial_seed() + ranks.RANK)
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
-    for part in chunks(order, batch):
+    for part in chunks(ranks.mine(order), batch):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
@@ -160,6 +163,7 @@ def generate(
             *prompted, _ = islice(known, len(ids))  # the last is of the next prompt's first token
             finished = tokens[-1] == EOS
             found[i] = Completion(text, tokens, sure[:n], finished, prompted, entropy)
+    found = ranks.gathered(found)
     return [found[i] for i in sorted(found)]
 
 
@@ -176,8 +180,8 @@ def confirm(
     texts = [prompt + draft for prompt, draft in zip(before, after, strict=True)]
     drafted = [i for i, draft in enumerate(drafts) if draft]
     order = sorted(drafted, key=lambda i: len(texts[i]))
-    found = [None] * len(texts)
-    for part in chunks(order, READ):
+    found = {}
+    for part in chunks(ranks.mine(order), READ):
         sure, spread, likeliest = read(model, [texts[i] for i in part])
         end = 0  # of the texts so far
         for i in part:
@@ -189,7 +193,8 @@ def confirm(
                 likely = sure[written]
                 known = sure[prompted]
                 found[i] = Completion(drafts[i], after[i], likely, True, known, entropy)
-    return found
+    found = ranks.gathered(found)
+    return [found.get(i) for i in range(len(texts))]
 
 
 @torch.inference_mode()

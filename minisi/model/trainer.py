@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..run import ranks
 from ..run.runtime import give_back
 from .gpt import in_line
 from .tokenizer import EOS, Codec
@@ -32,12 +33,14 @@ def encode(codec: Codec, pairs: list[tuple[str, str]]) -> list[Example]:
 
 
 def backward(model: nn.Module, examples: list[Example], prompt_weight: float) -> tuple[Tensor, int]:
-    """Add the gradients of a batch; returns (loss for each token of a target, tokens).
+    """Add the gradients of a batch, of which each rank reads its share.
+
+    Returns (loss for each token of a target, tokens), of the whole batch.
 
     A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.
     """
     device = next(model.parameters()).device
-    rows = sorted(examples, key=lambda example: sum(map(len, example)))
+    rows = sorted(ranks.mine(examples), key=lambda example: sum(map(len, example)))
     labels = []
     weights = []
     for prompt, target in rows:
@@ -47,10 +50,13 @@ def backward(model: nn.Module, examples: list[Example], prompt_weight: float) ->
     logits = model(tokens, texts.positions, texts)  # (N, V)
     found = logits[: len(labels)]
     losses = F.cross_entropy(found, torch.tensor(labels, device=device), reduction="none")
-    targets = sum(len(target) for _, target in rows)
+    targets = sum(len(target) for _, target in examples)
     loss = losses @ losses.new_tensor(weights) / targets
     loss.backward()
-    return loss.detach(), len(labels)
+    total = loss.detach()
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    ranks.add_up([total, *gradients])
+    return total, sum(len(prompt) + len(target) - 1 for prompt, target in examples)
 
 
 def fit(

@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -23,6 +24,8 @@ Row = dict[str, Any]  # values by name: settings, figures, what a line of a log 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 PACKAGES = ("torch", "numpy", "tqdm", "tokenizers")
 ROOT = Path(__file__).parents[2]  # of the project
+RANK = int(os.environ.get("RANK", 0))  # of this process, where torchrun started several
+WORLD = int(os.environ.get("WORLD_SIZE", 1))  # how many they are
 
 
 class UserError(Exception):
@@ -135,7 +138,10 @@ def belonging(path: str) -> Path:
 def typed() -> str:
     """The command that started this program, as a person would give it again."""
     threads = os.environ.get("OMP_NUM_THREADS")
-    command = shlex.join(["python", *sys.argv])
+    program = ["python"]
+    if WORLD > 1:
+        program = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"]]
+    command = shlex.join([*program, *sys.argv])
     return f"OMP_NUM_THREADS={threads} {command}" if threads else command
 
 
@@ -168,9 +174,12 @@ def loading() -> None:
 
 
 def open_streams() -> None:
-    """Have a stdout and a stderr, and what they can't show escaped."""
+    """Have a stdout and a stderr, and what they can't show escaped.
+
+    Where several processes are one run, the first one speaks for all.
+    """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # it was closed by who started the program
+        if getattr(sys, name) is None or RANK > 0:  # None: it was closed by who started us
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")
 
@@ -189,6 +198,13 @@ def of_memory(error: Exception) -> str:
     )
 
 
+def of_others(error: Exception) -> str:
+    """What to say where it is another process of the run that has ended; else empty."""
+    if WORLD == 1 or not re.search("gloo|nccl|closed by peer", str(error), re.IGNORECASE):
+        return ""
+    return f"error: another process of this run has ended; the same command goes on: {typed()}"
+
+
 def cli(main: Callable[[], None], goes_on: bool = True) -> None:
     """Run a program's `main` and exit: 0 finished, 1 failed, 130 interrupted, 143 terminated.
 
@@ -199,15 +215,26 @@ def cli(main: Callable[[], None], goes_on: bool = True) -> None:
         signal.signal(number, stop)
     open_streams()
     try:
+        ended(main, goes_on)
+    except (Exception, SystemExit) as error:
+        if RANK > 0 and not isinstance(getattr(error, "code", ""), int):
+            time.sleep(3)  # if the first process fails as well, it says so, and all are ended
+            sys.stderr = sys.__stderr__
+        raise
+
+
+def ended(main: Callable[[], None], goes_on: bool) -> None:
+    """Run `main`; what ends it early becomes a sentence and an exit code."""
+    try:
         main()
         sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
     except (MemoryError, RuntimeError) as error:
-        too_small = of_memory(error)
-        if not too_small:
+        told = of_memory(error) or of_others(error)
+        if not told:
             raise
-        sys.exit(too_small)
+        sys.exit(told)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

@@ -1,0 +1,72 @@
+"""What two ranks do together, held against what one does alone: started by test_ranks.py."""
+
+import json
+from random import Random
+
+import torch
+
+from minisi.model.generate import confirm, generate
+from minisi.model.tokenizer import Codec
+from minisi.model.trainer import backward, encode
+from minisi.run import ranks
+from minisi.run.config import Config
+from minisi.run.runtime import torch_dice
+from minisi.tasks.families import vocabulary_words
+from minisi.tasks.problems import balanced
+
+from ..conftest import make_model
+
+CODEC = Codec(vocabulary_words())
+PROBLEMS = balanced(Random(1), "train", 3, 33)
+
+
+def gradients():
+    """(loss, tokens, all gradients) of a batch of an odd number of rows."""
+    model = make_model("cpu", CODEC)
+    found = backward(model, encode(CODEC, [(p.prompt, p.target) for p in PROBLEMS]), 0.3)
+    return *found, [weight.grad for weight in model.parameters()]
+
+
+def answers(**sampling):
+    prompts = [problem.prompt for problem in PROBLEMS]
+    model = make_model("cpu", CODEC)
+    said = generate(model, CODEC, prompts, 12, **sampling)
+    drafts = [c.text if i % 2 else "1|1" for i, c in enumerate(said)]
+    return said, confirm(model, CODEC, prompts, drafts, 12)
+
+
+def main():
+    with ranks.joined(Config(base="runs/none", out="runs/nothing")):
+        together = gradients()
+        said, confirmed = answers()
+        sampled = generate(
+            make_model("cpu", CODEC),
+            CODEC,
+            ["3+4|"] * 64,
+            12,
+            temperature=1.0,
+            generator=torch_dice("cpu", 1, "samples"),
+        )
+        mine = len(ranks.mine(range(64)))
+        try:
+            ranks.check_same({"w": torch.full((2,), float(ranks.RANK))})
+            raise SystemExit("different weights were not noticed")
+        except RuntimeError:
+            ranks.check_same({"w": torch.ones(2)})
+    shares = [sampled[i].tokens for i in range(64)]
+    assert shares[::2] != shares[1::2], "both drew the same"
+
+    rank, ranks.RANK, ranks.WORLD = ranks.RANK, 0, 1
+    alone = gradients()
+    torch.testing.assert_close(together[0], alone[0])
+    assert together[1] == alone[1]
+    for one, other in zip(together[2], alone[2], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    for one, other in zip((said, confirmed), answers(), strict=True):
+        assert [c and c.text for c in one] == [c and c.text for c in other]
+    if rank == 0:
+        print(json.dumps([mine, 64 - mine]))
+
+
+if __name__ == "__main__":
+    main()

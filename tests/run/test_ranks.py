@@ -1,0 +1,75 @@
+"""Several processes as one run, as torchrun starts them, against one process."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from minisi.lab import compare
+from minisi.run import ranks
+from minisi.run.checkpoint import read_state
+from minisi.run.config import Config
+from minisi.run.runtime import UserError
+
+from ..programs import ROOT, Program, options, rows
+
+TWO = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
+SAME = ("levels", "asked", "wrong", "unsure", "unparsable", "corrections", "steps", "train_tokens")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, small_test_set):
+    """A run of two processes."""
+    folder = tmp_path_factory.mktemp("shared")
+    return Program([*TWO, "loop.py", *options(folder, small_test_set)], folder).end()
+
+
+def test_two_processes_are_one_run(shared, finished):
+    assert shared.returncode == 0, shared.stderr
+    assert shared.stdout.count("base_accuracy") == 1
+    assert shared.stderr.count("pretraining a base") == 1
+    one, two = (
+        [{name: row[name] for name in SAME} for row in rows(program.folder / "loop")]
+        for program in (finished, shared)
+    )
+    assert one == two
+    assert rows(shared.folder / "loop", "lessons") == rows(finished.folder / "loop", "lessons")
+    weights = [
+        read_state(program.folder / "base").tensors["model"] for program in (finished, shared)
+    ]
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_one_process_goes_on_where_two_stopped(shared, small_test_set):
+    given = [*options(shared.folder, small_test_set), "--rounds", "3"]
+    more = Program(["loop.py", *given]).end()
+    assert more.returncode == 0, more.stderr
+    assert [row["round"] for row in rows(shared.folder / "loop")] == [0, 1, 2, 3]
+
+
+def test_each_process_has_its_share_and_together_they_have_all():
+    done = subprocess.run(
+        [sys.executable, *TWO, "-m", "tests.run.ranks_alone"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [[32, 32]]
+
+
+def test_a_comparison_is_not_shared(monkeypatch):
+    monkeypatch.setattr(compare, "WORLD", 2)
+    with pytest.raises(UserError, match="--jobs"):
+        compare.main({"compare": "random"}, pytest.fail)
+
+
+@pytest.mark.parametrize("settings", [{"batch": 1}, {"base_batch": 1}])
+def test_a_batch_has_a_row_for_each_process(settings, monkeypatch):
+    monkeypatch.setattr(ranks, "WORLD", 2)
+    with pytest.raises(UserError, match="2 or more"), ranks.joined(Config(**settings)):
+        pass
