@@ -9,7 +9,9 @@ import torch
 import loop
 from minisi.lab.ask import load
 from minisi.lab.export import export, split
+from minisi.lab.testset import read_set
 from minisi.model.generate import generate
+from minisi.run.files import read_rows
 from minisi.run.runtime import UserError
 from minisi.tasks.families import FAMILIES
 from minisi.tasks.problems import solve
@@ -50,15 +52,23 @@ def test_the_logits_are_the_same(made):
 def test_greedy_texts_are_the_same(made):
     from transformers import AutoTokenizer
 
-    words = AutoTokenizer.from_pretrained(made / "to")
+    words = AutoTokenizer.from_pretrained(made / "to", padding_side="left")
+    words.pad_token = words.eos_token
     model, _, codec, _ = load(f"{made}/loop", "cpu")
-    prompts = [f"{question}|" for question in QUESTIONS]
-    found = []
-    for prompt in prompts:
-        ids = torch.tensor([words(prompt)["input_ids"]])
-        said = theirs(made / "to").generate(ids, max_new_tokens=24, do_sample=False)
-        found.append(words.decode(said[0, ids.size(1) :], skip_special_tokens=True))
-    assert found == [completion.text for completion in generate(model, codec, prompts, 24)]
+    (problems,) = read_set("data/test.jsonl").values()
+    prompts = [problem.prompt for problem in problems[::4]]
+    assert len(prompts) == 512
+    batch = words(prompts, return_tensors="pt", padding=True)
+    said = theirs(made / "to").generate(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        max_new_tokens=12,
+        do_sample=False,
+    )
+    new = said[:, batch["input_ids"].size(1) :]
+    found = words.batch_decode(new, skip_special_tokens=True)
+    assert len(set(found)) > 1
+    assert found == [completion.text for completion in generate(model, codec, prompts, 12)]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -102,6 +112,14 @@ def test_the_memory_is_a_data_set_for_two_kinds_of_training(made):
     assert 0 < len(preferences) <= len(sft)
     assert all(row["chosen"] != row["rejected"] for row in preferences)
     assert (data / "README.md").read_text().startswith("---\nconfigs:")
+
+
+def test_the_data_set_loads_by_its_card(made, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    for name in ("sft", "preferences"):
+        path = made / "to" / "data" / f"{name}.jsonl"
+        found = datasets.load_dataset(str(path.parent), name, split="train", cache_dir=tmp_path)
+        assert found.to_list() == read_rows(path)
 
 
 def test_a_fused_matrix_is_split_exactly():
