@@ -189,10 +189,11 @@ GROWING: Row = {  # what else is different where the world opens
     "out": "runs/grow",
     "test": "data/test_levels.jsonl",
     "rounds": 20,
-    "questions": 3072,
     "focus": 0.6,
     "depth": 2,
     "steps": 400,
+    "replay": 0.4,
+    "newest": 0.7,
 }
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)
