@@ -20,6 +20,7 @@ class Exam(NamedTuple):
     right: list[bool]
     higher: list[Attempt]  # of the level above, for the detector alone
     detector: Detector
+    asked: tuple[int, ...] = ()  # levels of all questions, of those too that can't be marked
 
     @property
     def accuracy(self) -> float:
@@ -27,9 +28,10 @@ class Exam(NamedTuple):
         return share(self.right)
 
     def mastery(self, level: int) -> float:
-        """The share of right answers among the questions of a level."""
+        """The share of a level's questions that can be marked and are right."""
         pairs = zip(self.attempts, self.right, strict=True)
-        return share([right for attempt, right in pairs if attempt.problem.level == level])
+        right = sum(ok for attempt, ok in pairs if attempt.problem.level == level)
+        return right / max(1, self.asked.count(level))
 
 
 class Gated(NamedTuple):
@@ -72,7 +74,8 @@ def examine(run: Run) -> Exam:
     higher = beyond(rng, "dev", run.levels, count // 2, run.families)
     attempts = answered(run, markable(run, "dev", taught))
     above = answered(run, markable(run, "beyond", higher))
-    return fitted(run, attempts, marked(run, attempts), above)
+    exam = fitted(run, attempts, marked(run, attempts), above)
+    return exam._replace(asked=tuple(problem.level for problem in taught))
 
 
 def markable(run: Run, kind: str, problems: list[Problem]) -> list[Attempt]:
@@ -103,4 +106,5 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
         lora.remove(run.model)
         return Gated(best, exam)
     lora.merge(run.model)
-    return Gated(best, fitted(run, *tried[best], answered(run, exam.higher)))
+    kept = fitted(run, *tried[best], answered(run, exam.higher))
+    return Gated(best, kept._replace(asked=exam.asked))

@@ -19,7 +19,7 @@ from minisi.model.generate import Completion
 from minisi.run.config import Config
 from minisi.run.runtime import dice
 from minisi.tasks.families import chosen
-from minisi.tasks.problems import balanced, check, solve, split_of
+from minisi.tasks.problems import Problem, balanced, check, solve, split_of
 
 N = 100  # dev questions
 HIGHER = 30  # and questions of the level above
@@ -263,3 +263,9 @@ def test_where_there_is_no_key_an_exam_has_the_questions_that_were_agreed_on(mon
     marks = inside + higher
     assert exam.right == inside
     assert exam.detector == fit(said, marks, len(exam.attempts), -1.0, run.teacher.caution)
+
+
+def test_a_level_is_mastered_by_the_share_of_all_its_questions_that_are_marked_right():
+    attempts = [Attempt(Problem("add", level, "1+1")) for level in (1, 2, 2, 2)]
+    exam = Exam(attempts, [True, True, True, False], [], Detector(RAW, 0.0), (1, 1, 2, 2, 2, 2))
+    assert [exam.mastery(level) for level in (1, 2, 3)] == [0.5, 0.5, 0]
