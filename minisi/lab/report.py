@@ -34,6 +34,7 @@ LEARNED = (
     " confidence of {confidence:.2f}. The correction was `{completion}`. Asked again, it was right."
 )
 STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
+OPENS = "level {0} opens: {mastery:.0%} of the dev questions of level {levels} are right"
 ROOM = 32  # columns of a shown question
 SCORE_TITLES = "score | AUROC | ECE | AURC | precision | recall"
 SET_TITLES = (
@@ -81,6 +82,8 @@ def show(run: Run) -> None:
     """Print the round that was just played, and some of its failures."""
     row = run.journal.rows[-1]
     run.progress.say(line(row))
+    if run.levels > row["levels"]:
+        run.progress.say(OPENS.format(run.levels, **row), sys.stderr)
     rows = run.memory.failures.values()
     failures = [f for f in rows if f.round == row["round"] and f.source != "own"]
     some = run.dice("shown").sample(failures, min(run.config.show, len(failures)))
@@ -158,9 +161,10 @@ def ledger(rows: list[Row], kind: str) -> str:
     """Test accuracy of each round by `level` or `family`."""
     lines = []
     for row in rows:
-        values = row[f"by_{kind}"].values()
-        lines.append(f"| {row['round']} | {' | '.join(f'{x:.3f}' for x in values)} |")
-    return table(" | ".join(["round", *rows[0][f"by_{kind}"]]), lines)
+        values = [f"{accuracy:.3f}" for accuracy in row[f"by_{kind}"].values()]
+        cells = [str(row["round"]), str(row["levels"]), *values]
+        lines.append(f"| {' | '.join(cells)} |")
+    return table(" | ".join(["round", "open levels", *rows[0][f"by_{kind}"]]), lines)
 
 
 def markdown(rows: list[Row], sets: Asked, command: str, facts: Row, block: str, story: str) -> str:

@@ -55,7 +55,7 @@ def row(round, **changed):
     figures |= {"reliability": [[0, 0.0, 0.0], [40, 0.5, 0.4], [60, 0.9, 1.0]]}
     figures |= {"risk": [n / 40 for n in range(1, 11)]}
     figures |= {"by_family": {"add": accuracy, "sub": 0.5}}
-    figures |= {"by_level": {"1": 0.9, "2": accuracy}}
+    figures |= {"by_level": {"1": 0.9, "2": accuracy}, "levels": 4, "mastery": 0.876}
     return {**figures, **changed}
 
 
@@ -227,10 +227,10 @@ def test_the_report_has_the_round_table_and_the_final_block_as_they_were_printed
 def test_the_report_has_tables_with_a_row_for_each_round_and_each_score(page):
     tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
     by_level, by_family, sets, scores = tables
-    assert by_level[0] == "| round | 1 | 2 |"
-    assert by_level[-1] == "| 3 | 0.900 | 0.800 |"
-    assert by_family[0] == "| round | add | sub |"
-    assert by_family[-1] == "| 3 | 0.800 | 0.500 |"
+    assert by_level[0] == "| round | open levels | 1 | 2 |"
+    assert by_level[-1] == "| 3 | 4 | 0.900 | 0.800 |"
+    assert by_family[0] == "| round | open levels | add | sub |"
+    assert by_family[-1] == "| 3 | 4 | 0.800 | 0.500 |"
     assert scores[2] == "| scaled | 0.900 | 0.020 | 0.100 | 0.750 | 0.500 |"
     assert "\n".join(sets) == set_table(SETS)
     assert [len(table) for table in tables] == [2 + len(ROWS), 2 + len(ROWS), 2 + 3, 2 + 2]
@@ -261,6 +261,7 @@ def run(tmp_path):
         memory=SimpleNamespace(failures=failures, corrected=failures.values, right=right),
         progress=Printer(),
         dice=Random,
+        levels=4,
     )
 
 
@@ -289,6 +290,14 @@ def test_a_round_is_a_line_on_stdout_and_some_of_its_failures_on_stderr(wanted, 
     assert len(set(told)) == len(told) == count
     of_the_round = {shown(f) for f in run.memory.failures.values() if f.round == 1}
     assert set(told) <= of_the_round
+
+
+def test_a_level_that_opens_is_said(run, capsys):
+    run.config = Config(show=0)
+    run.levels = 5
+    report.show(run)
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["level 5 opens: 88% of the dev questions of level 4 are right"]
 
 
 @pytest.mark.parametrize("drawn", [True, False])
