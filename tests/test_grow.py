@@ -20,10 +20,12 @@ from .programs import coin, settings, timeless
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
-def a_run(arm="failure", last=None, **given):
+def a_run(arm="failure", last=None, failed=None, **given):
     """As much of a run as knows where to look, after a round with this level and mastery."""
     config = configure({"grow": 6, **given})
-    played = [dict(zip(("levels", "mastery"), last, strict=True))] if last else []
+    played = (
+        [dict(zip(("levels", "mastery", "failing"), (*last, failed), strict=True))] if last else []
+    )
     journal = SimpleNamespace(rows=played)
     run = Run.__new__(Run)
     run.config, run.arm, run.journal, run.families = config, ARMS[arm], journal, list(FAMILIES)
@@ -50,14 +52,21 @@ def test_a_world_that_does_not_grow_stays_as_it_is(last):
     assert a_run(last=last, grow=0).levels == 4
 
 
-@pytest.mark.parametrize(
-    ("arm", "focus", "alone"), [("failure", 0.6, 60), ("even", 0.6, 0), ("failure", 0, 0)]
-)
-def test_a_share_of_the_questions_is_of_the_highest_open_level(arm, focus, alone):
-    run = a_run(arm, (4, 0.9), focus=focus)
-    counts = Counter(problem.level for problem in run.fresh(8 * 100))
-    each = 8 * (100 - alone) / 5
-    assert counts == {**dict.fromkeys(range(1, 5), each), 5: each + 8 * alone}
+@pytest.mark.parametrize(("arm", "focus"), [("failure", 0.5), ("even", 0.5), ("failure", 0.0)])
+def test_a_share_of_the_questions_goes_where_most_failed_and_to_a_new_level(arm, focus):
+    cells = [f"{family}/{level}" for family in FAMILIES for level in range(1, 5)]
+    failed = dict.fromkeys(cells, 0.0) | {"expr/3": 0.8, "logic/4": 0.4}
+    run = a_run(arm, (4, 0.9), failed, focus=focus)
+    count = 8000
+    found = Counter((problem.family, problem.level) for problem in run.fresh(count))
+    share = focus if arm == "failure" else 0.0
+    each = count * (1 - share) / 40
+    weights = {("expr", 3): 0.8, ("logic", 4): 0.4, ("add", 5): 1.0, ("story", 5): 1.0}
+    total = 8 * 1.0 + 0.8 + 0.4 + 30 * 0.01
+    for cell, weight in [*weights.items(), (("sort", 2), 0.01)]:
+        wanted = each + count * share * weight / total
+        assert abs(found[cell] - wanted) <= 4.5 * (count * share * weight / total) ** 0.5 + 1
+    assert sum(found.values()) == count
 
 
 def test_a_world_that_does_not_grow_has_settings_of_its_own():

@@ -9,7 +9,7 @@ import numpy as np
 from ..method.attempt import Attempt
 from ..method.detect import Weights, confidence, features, fit_threshold
 from ..method.finetune import Learned
-from ..method.gate import Exam, Gated, share
+from ..method.gate import Exam, Gated, seen, share
 from ..method.memory import Failure
 from ..method.run import Run
 from ..method.student import Student
@@ -213,7 +213,7 @@ def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     weights, threshold = gated.exam.detector
     row = {"round": run.round}
     row |= {name: getattr(run.config, name) for name in TOLD}
-    row |= {"levels": run.levels, "mastery": gated.exam.mastery(run.levels)}
+    row |= seen(run, new, gated.exam)
     row["asked"] = len(kinds)
     row |= {kind: kinds.count(kind) for kind in KINDS}
     row["self_corrected"] = sources.count("self")

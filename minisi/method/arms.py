@@ -43,6 +43,6 @@ class Arm(NamedTuple):
     trains: Callable | None = None  # what is trained in place of an adapter
     restarts: bool = False  # each round trains the base
     opens_late: bool = True  # where the world grows, a level opens when the one below is mastered
-    focuses: bool = True  # and more questions are of the highest open level
+    focuses: bool = True  # and more is asked where more fails
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..model import lora
+from ..run.runtime import Row
 from ..tasks.problems import Problem, balanced, beyond
 from .attempt import Attempt
 from .detect import Detector, fit
@@ -108,3 +109,20 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
     lora.merge(run.model)
     kept = fitted(run, *tried[best], answered(run, exam.higher))
     return Gated(best, kept._replace(asked=exam.asked))
+
+
+def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
+    """What the next round goes by, as the teacher sees it.
+
+    That is how many levels are open, whether the highest is mastered, and the share that failed of
+    each family and level: of this round's questions, or of the dev questions where none was judged.
+    """
+    judged = [(attempt.cell, attempt.verdict.flagged) for attempt in attempts if attempt.verdict]
+    if not judged:
+        pairs = zip(exam.attempts, exam.right, strict=True)
+        judged = [(attempt.cell, not right) for attempt, right in pairs]
+    cells = {}
+    for (family, level), failed in judged:
+        cells.setdefault(f"{family}/{level}", []).append(failed)
+    failed = {cell: share(found) for cell, found in cells.items()}
+    return {"levels": run.levels, "mastery": exam.mastery(run.levels), "failing": failed}

@@ -12,6 +12,7 @@ from .student import Student
 from .teacher import UNSOLVED
 
 RECALLED = 2048  # corrections that are asked for again in a round, at most
+OFTEN = 100  # times that a failure is drawn in its own round, at most, where there are older ones
 FAILING = 4  # times as often as the others are failures drawn that still fail
 
 
@@ -143,9 +144,8 @@ class FailureMemory:
         rows = self.corrected()
         new = [row for row in rows if row.round == round]
         old = [row for row in rows if row.round != round]
-        if not old:
-            newest = 1.0
-        drawn = rng.choices(new, k=int(count * newest)) if new else []
+        wanted = min(int(count * newest), OFTEN * len(new)) if old else count
+        drawn = rng.choices(new, k=wanted) if new else []
         if old:
             weights = [1 if self.right[row.id] else FAILING for row in old]
             drawn += rng.choices(old, weights, k=count - len(drawn))

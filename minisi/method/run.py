@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 
 from ..model.gpt import GPT
@@ -12,12 +13,14 @@ from ..run.progress import Progress
 from ..run.ranks import check_same
 from ..run.runtime import dice
 from ..tasks.families import chosen
-from ..tasks.problems import Problem, balanced
+from ..tasks.problems import Problem, balanced, draw
 from .arms import Arm
 from .attempt import Attempt
 from .memory import FailureMemory
 from .student import Student
 from .teacher import TEACHERS
+
+LEAST = 0.01  # the share of failures that each family and level is taken to have at least
 
 
 @dataclass
@@ -73,13 +76,17 @@ class Run:
     def fresh(self, count: int) -> list[Problem]:
         """Questions of the train split, drawn for this round: here it is decided where to look.
 
-        They are even over families and levels, but for the share of the highest open level alone.
+        They are even over families and levels, but for the share `focus`, which goes where most
+        failed in the last round, and to a level that has just opened.
         """
         rng = self.dice("questions")
-        levels = self.levels
-        alone = int(count * self.config.focus) if self.arm.focuses else 0
-        even = balanced(rng, "train", levels, count - alone, self.families)
-        return even + balanced(rng, "train", levels, alone, self.families, levels)
+        focused = int(count * self.config.focus) if self.arm.focuses else 0
+        even = balanced(rng, "train", self.levels, count - focused, self.families)
+        failed = self.journal.rows[-1]["failing"] if self.journal.rows else {}
+        cells = list(product(self.families, range(1, self.levels + 1)))
+        weights = [max(LEAST, failed.get(f"{family}/{level}", 1.0)) for family, level in cells]
+        drawn = rng.choices(cells, weights, k=focused)
+        return even + [draw(rng, "train", *cell) for cell in drawn]
 
     def sample(self) -> list[Attempt]:
         """The round's questions: new ones, and those that found no correction yet."""

@@ -84,7 +84,7 @@ class Config:
         0.85, "accuracy on dev questions of the highest open level that opens the next", 0, 1
     )
     focus: float = option(
-        0.0, "share of a round's questions that are of the highest open level alone", 0, 1
+        0.0, "share of a round's questions that go where most failed in the round before", 0, 1
     )
     questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
@@ -194,6 +194,7 @@ GROWING: Row = {  # what else is different where the world opens
     "steps": 400,
     "replay": 0.4,
     "newest": 0.7,
+    "limit": 448,  # levels 9 to 12 have longer answers
 }
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)

@@ -259,6 +259,14 @@ def test_an_answer_is_recalled_if_it_ends_as_the_stored_correction_does(memory, 
     assert sorted(right.asked, key=problems.index) == problems
 
 
+def test_a_failure_that_is_alone_in_its_round_does_not_fill_a_lesson(memory):
+    memory.append([failed(problem) for problem in PROBLEMS[:8]], 1)
+    memory.append([failed(PROBLEMS[9])], 2)
+    drawn = Counter(row.question for row in memory.sample(Random(0), 4000, 2, 0.5))
+    assert drawn[PROBLEMS[9].question] == 100
+    assert sum(drawn.values()) == 4000
+
+
 @pytest.mark.parametrize("newest", [0.0, 0.25, 0.5, 1.0])
 def test_samples_are_shared_between_this_round_and_before(newest, memory):
     memory.append([failed(problem) for problem in PROBLEMS[:10]], 1)
