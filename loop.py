@@ -32,14 +32,14 @@ from minisi.lab.evaluate import Examiner, Round, Row, audit, evaluate
 from minisi.lab.testset import read_sets
 from minisi.method.attempt import Attempt
 from minisi.method.finetune import finetune
-from minisi.method.gate import Gated, examine, gate
+from minisi.method.gate import Gated, examine, gate, seen
 from minisi.method.run import Run
 from minisi.model.gpt import GPT
 from minisi.model.tokenizer import Codec
 from minisi.run.checkpoint import lock, made_with
 from minisi.run.journal import Journal, is_over
 from minisi.run.progress import Progress, plan
-from minisi.run.ranks import joined
+from minisi.run.ranks import check_same, joined
 from minisi.run.runtime import UserError, cli, environment, pick_device
 from minisi.tasks.families import vocabulary_words
 from train import curriculum, get_base
@@ -73,9 +73,9 @@ def play(run: Run, examiner: Examiner) -> Row:
     # 7. Gate: keep what helps on the dev questions, as strong as it helps most.
     gated = gate(run, learned, exam)
 
-    # 8. Evaluate on the frozen test set, which chose nothing above.
+    # 8. Evaluate on the frozen test set, which chose nothing above, and chooses nothing later.
     played = Round(attempts, exam, gated, picked, relapsed, learned)
-    return evaluate(run, examiner, played)
+    return evaluate(run, examiner, played) | seen(run, attempts, gated.exam)
 
 
 def look(run: Run, examiner: Examiner) -> Row:
@@ -83,7 +83,8 @@ def look(run: Run, examiner: Examiner) -> Row:
     exam = examine(run)
     attempts = [Attempt(problem) for problem in run.fresh(run.config.dev_questions)]
     run.student.answer(attempts)
-    return evaluate(run, examiner, Round(attempts, exam, Gated(0.0, exam)))
+    played = Round(attempts, exam, Gated(0.0, exam))
+    return evaluate(run, examiner, played) | seen(run, attempts, exam)
 
 
 def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
@@ -97,7 +98,10 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
     with lock(Path(config.out)):
         journal = Journal(config, codec.checksum)
         if journal.is_finished():
-            print(f"the run in {config.out} is finished: more --rounds go on", file=sys.stderr)
+            print(
+                f"the run in {config.out} is finished: more --rounds or a higher --grow go on",
+                file=sys.stderr,
+            )
             return journal.rows
         device, why = pick_device(config.device)
         print(
@@ -110,6 +114,7 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
             run = Run(config, ARMS[config.arm], base, codec, journal, progress, budget)
             examiner = Examiner(test, journal.answers(), sets)
             facts = environment(device, why)
+            check_same(base.state_dict())
             report.begin(run, facts)
             while not is_over(config, journal.rows):
                 play_and_save(run, examiner)

@@ -92,7 +92,7 @@ def main() -> None:
     """The command line."""
     device, _ = pick_device(CONFIG.device)
     parts = {"pretraining": CONFIG.base_steps}
-    with joined(CONFIG) as own, closing(Progress(parts)) as progress:
+    with joined(CONFIG, ("base",)) as own, closing(Progress(parts)) as progress:
         get_base(own, device, Codec(vocabulary_words()), progress)
     print(f"the base is in {CONFIG.base}")
 

@@ -135,6 +135,13 @@ def test_with_vote_nothing_in_a_whole_run_looks_into_the_key(threshold, play, ke
         assert first["asked"] > sum(first[kind] for kind in evaluate.KINDS)  # the others replay
 
 
+def test_with_vote_nothing_looks_into_the_key_while_the_world_grows(play, key):
+    made = play(corrector="vote", grow=6, mastery=0.1, focus=0.5, depth=2)
+    assert key.trusting == 0
+    assert [row["levels"] for row in made] == [4, 5, 6]
+    assert all(max(row["failing"].values()) > 0 for row in made)
+
+
 @pytest.mark.parametrize("corrector", ["solver", "self"])
 def test_with_a_solver_or_a_checker_the_key_is_looked_into(corrector, play, key):
     with pytest.raises(AssertionError, match="was looked up"):

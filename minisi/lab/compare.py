@@ -1,7 +1,7 @@
 """Arms side by side: what each learned, paired with `failure` on the same questions, and its price.
 
 A cell is one arm with one seed.  The cells of a seed share their base, and get as many corrections
-in each round as `failure` got, unless their arm corrects nothing.
+in each round as `failure` got, unless they correct nothing, have another corrector, or grow.
 """
 
 import sys
@@ -75,7 +75,7 @@ def compare(config: Config, play: Play) -> None:
         left = (time.monotonic() - begun) / done * (len(missing) - done)
         print(f"{done} of {len(missing)} done, {left / 60:.0f} minutes left", file=sys.stderr)
 
-    found = {"command": command, **summarise(folder, arms, seeds)}
+    found = {"command": command, "grow": config.grow, **summarise(folder, arms, seeds)}
     write_json(folder / "compare.json", found)
     write(folder / "RESULTS.md", results(found))
     if config.grow:
@@ -125,7 +125,7 @@ def is_done(one: Config, vocabulary: str) -> bool:
     out = Path(one.out)
     checkpoint.check_settings(base, checkpoint.read_state(base, vocabulary), asdict(one))
     state = checkpoint.read_state(out, vocabulary)
-    checkpoint.check_run(out, state, asdict(one), ["rounds"])
+    checkpoint.check_run(out, state, asdict(one), ["rounds", "grow"])
     if not state or not (out / "report.md").exists():
         return False
     rows = read_rows(out / "metrics.jsonl")
@@ -196,7 +196,7 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["known_after"] = mean(taught(after["by_level"], levels))
     found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
     found["failures"] = wrong_before(own)
-    found["rounds"] = growth.kept(rows)
+    found["rounds"] = [{name: row[name] for name in growth.KEPT} for row in rows]
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]

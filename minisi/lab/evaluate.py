@@ -9,7 +9,7 @@ import numpy as np
 from ..method.attempt import Attempt
 from ..method.detect import Weights, confidence, features, fit_threshold
 from ..method.finetune import Learned
-from ..method.gate import Exam, Gated, seen, share
+from ..method.gate import Exam, Gated, share
 from ..method.memory import Failure
 from ..method.run import Run
 from ..method.student import Student
@@ -108,7 +108,7 @@ def tally(attempts: list[Attempt], weights: Weights) -> Row:
 def by(name: str, attempts: list[Attempt], holds: Callable[[Attempt], bool]) -> dict[str, float]:
     """In what share of the attempts something holds, by family or level."""
     groups = {}
-    for attempt in sorted(attempts, key=lambda attempt: attempt.cell):
+    for attempt in sorted(attempts, key=lambda a: (a.problem.level, a.problem.family)):
         groups.setdefault(name.format(attempt.problem), []).append(holds(attempt))
     return {name: share(found) for name, found in groups.items()}
 
@@ -213,7 +213,6 @@ def evaluate(run: Run, examiner: Examiner, played: Round) -> Row:
     weights, threshold = gated.exam.detector
     row = {"round": run.round}
     row |= {name: getattr(run.config, name) for name in TOLD}
-    row |= seen(run, new, gated.exam)
     row["asked"] = len(kinds)
     row |= {kind: kinds.count(kind) for kind in KINDS}
     row["self_corrected"] = sources.count("self")

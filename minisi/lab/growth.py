@@ -14,16 +14,10 @@ TITLES = (
 )
 LINE = (
     "| {arm} | {seed} | {level} | {round} | {minutes:.0f} | {corrections:,} | {base:.3f}"
-    " | {then:.3f} | {seen:.3f} | **{end:.3f}** | {labels:.3f} |"
+    " | {then:.3f} | {seen:.3f} | **{end:.3f}** | {labels} |"
 )
+# Of each round, what is told of it.
 KEPT = ("levels", "mastery", "by_level", "corrections", "seconds", "label_precision_by_level")
-
-
-def kept(rows: list[Row]) -> list[Row]:
-    """What is told of the rounds of a run that grew; nothing of others."""
-    if len({row["levels"] for row in rows}) == 1:
-        return []
-    return [{name: row[name] for name in KEPT} for row in rows]
 
 
 def openings(cell: Row) -> Iterator[Row]:
@@ -33,32 +27,31 @@ def openings(cell: Row) -> Iterator[Row]:
     """
     rounds = cell["rounds"]
     for level in dict.fromkeys(row["levels"] for row in rounds):
-        if str(level) not in rounds[0]["by_level"]:  # no test question is of it
-            continue
-        while_open = [i for i, row in enumerate(rounds) if row["levels"] == level]
-        first, *_, last = [while_open[0] - 1, *while_open]
-        before = rounds[: first + 1]
         name = str(level)
-        labels = [rounds[i]["label_precision_by_level"].get(name) for i in while_open]
+        if name not in rounds[0]["by_level"]:  # no test question is of it
+            continue
+        highest = [row for row in rounds if row["levels"] == level]
+        before = [row for row in rounds if row["levels"] < level]
+        labels = [row["label_precision_by_level"].get(name) for row in highest]
+        labels = [share for share in labels if share is not None]
         yield {
             "arm": cell["arm"],
             "seed": cell["seed"],
             "level": level,
-            "round": max(0, first),
+            "round": max(0, len(before) - 1),
             "minutes": sum(row["seconds"] for row in before) / 60,
             "corrections": before[-1]["corrections"] if before else 0,
             "base": rounds[0]["by_level"][name],
-            "then": rounds[last]["by_level"][name],
-            "seen": rounds[last]["mastery"],
+            "then": highest[-1]["by_level"][name],
+            "seen": highest[-1]["mastery"],
             "end": rounds[-1]["by_level"][name],
-            "labels": np.mean([share for share in labels if share is not None] or [0.0]),
+            "labels": f"{np.mean(labels):.3f}" if labels else "",
         }
 
 
 def opened(cells: list[Row]) -> str:
-    """The table of all levels that opened in all runs; nothing where none grew."""
-    rows = [LINE.format(**found) for cell in cells for found in openings(cell)]
-    return table(TITLES, rows) if rows else ""
+    """The table of all levels that were the highest in any run."""
+    return table(TITLES, [LINE.format(**found) for cell in cells for found in openings(cell)])
 
 
 def picture(found: Row, figure: Any) -> None:
@@ -67,7 +60,7 @@ def picture(found: Row, figure: Any) -> None:
     It shows the first seed; a white line is the highest open level.
     """
     seed = found["seeds"][0]
-    cells = [cell for cell in found["cells"] if cell["rounds"] and cell["seed"] == seed]
+    cells = [cell for cell in found["cells"] if cell["seed"] == seed]
     figure.set_size_inches(2 + 4 * len(cells), 6.5)
     maps, lines = figure.subplots(2, len(cells), squeeze=False, height_ratios=(2, 1))
     for top, bottom, cell in zip(maps, lines, cells, strict=True):

@@ -51,8 +51,9 @@ GROWTH = """
 {}
 
 Levels that were the highest open one.  A level opens when the teacher sees the one below mastered:
-beside its view stands the accuracy on the frozen test set then.  *Labels right* are those of its
-questions while it was the highest.  Other levels are closed: what they gain comes for free."""
+beside its view stands the accuracy on the frozen test set then.  *Labels right* is the share of
+corrections of such questions that end in the key, the mean of those rounds.  Levels above the last
+are closed: what they gain comes for free."""
 SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | n | base | after (95 % interval) | with right steps | points to `failure`"
@@ -141,8 +142,8 @@ def results(found: Row) -> str:
         arms=table(ARM_TITLES, map(arm_line, arms)),
         prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
-        growth=GROWTH.format(opened(cells)) if opened(cells) else "",
-        picture="growth" if opened(cells) else "compare",
+        growth=GROWTH.format(opened(cells)) if found["grow"] else "",
+        picture="growth" if found["grow"] else "compare",
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),
     )

@@ -59,12 +59,18 @@ def marked(run: Run, attempts: list[Attempt]) -> list[bool]:
     return [run.teacher.says(attempt) for attempt in attempts]
 
 
-def fitted(run: Run, attempts: list[Attempt], right: list[bool], higher: list[Attempt]) -> Exam:
+def fitted(
+    run: Run,
+    attempts: list[Attempt],
+    right: list[bool],
+    higher: list[Attempt],
+    asked: tuple[int, ...],
+) -> Exam:
     """Answers and which are right, with a detector for them."""
     completions = [attempt.completion for attempt in [*attempts, *higher]]
     truth = right + marked(run, higher)
     detector = fit(completions, truth, len(right), run.config.threshold, run.teacher.caution)
-    return Exam(attempts, right, higher, detector)
+    return Exam(attempts, right, higher, detector, asked)
 
 
 def examine(run: Run) -> Exam:
@@ -75,8 +81,8 @@ def examine(run: Run) -> Exam:
     higher = beyond(rng, "dev", run.levels, count // 2, run.families)
     attempts = answered(run, markable(run, "dev", taught))
     above = answered(run, markable(run, "beyond", higher))
-    exam = fitted(run, attempts, marked(run, attempts), above)
-    return exam._replace(asked=tuple(problem.level for problem in taught))
+    asked = tuple(problem.level for problem in taught)
+    return fitted(run, attempts, marked(run, attempts), above, asked)
 
 
 def markable(run: Run, kind: str, problems: list[Problem]) -> list[Attempt]:
@@ -107,8 +113,8 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
         lora.remove(run.model)
         return Gated(best, exam)
     lora.merge(run.model)
-    kept = fitted(run, *tried[best], answered(run, exam.higher))
-    return Gated(best, kept._replace(asked=exam.asked))
+    higher = answered(run, exam.higher)
+    return Gated(best, fitted(run, *tried[best], higher, exam.asked))
 
 
 def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
@@ -117,7 +123,8 @@ def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
     That is how many levels are open, whether the highest is mastered, and the share that failed of
     each family and level: of this round's questions, or of the dev questions where none was judged.
     """
-    judged = [(attempt.cell, attempt.verdict.flagged) for attempt in attempts if attempt.verdict]
+    new = [attempt for attempt in attempts if attempt.verdict and not attempt.again]
+    judged = [(attempt.cell, attempt.verdict.flagged) for attempt in new]
     if not judged:
         pairs = zip(exam.attempts, exam.right, strict=True)
         judged = [(attempt.cell, not right) for attempt, right in pairs]

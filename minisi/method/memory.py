@@ -1,12 +1,13 @@
 """The failure memory: what went wrong, what would have been right, and what is still failing."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from random import Random
 
 from ..run.files import append_rows, read_rows
 from ..run.runtime import UserError
-from ..tasks.problems import BAR, Problem, identity, split_of
+from ..tasks.families import family_of
+from ..tasks.problems import BAR, Problem, identity, parse, split_of
 from .attempt import Attempt
 from .student import Student
 from .teacher import UNSOLVED
@@ -62,14 +63,29 @@ def failure(attempt: Attempt, round: int) -> Failure:
     )
 
 
+def check_types(row: Failure) -> None:
+    """Raise UserError where a field is of another type."""
+    for field in fields(Failure):
+        kinds = (int, float) if field.type is float else (field.type,)
+        if type(getattr(row, field.name)) not in kinds:
+            raise UserError(f"its {field.name} is no {field.type.__name__}")
+
+
 def check_row(row: Failure) -> None:
     """Raise UserError where the fields of a row, which a person may have edited, don't fit."""
-    problem = row.problem
+    check_types(row)
+    if family_of(row.question) != row.family:
+        raise UserError(f"{row.question!r} is no question of {row.family}")
+    if row.source == UNSOLVED and row.completion:
+        raise UserError(f"it has a correction, so its source is not {UNSOLVED}")
     completion = "" if row.source == UNSOLVED else f"{row.steps}{BAR}{row.answer}"
-    wanted = (identity(row.question, row.family), problem.prompt, completion)
-    if (row.id, row.prompt, row.completion) != wanted:
-        raise UserError(f"its id, prompt and completion should be {' and '.join(wanted)}")
-    if split_of(row.question, row.family) != "train":
+    wanted = {"id": identity(row.question), "prompt": row.problem.prompt, "completion": completion}
+    for name, text in wanted.items():
+        if getattr(row, name) != text:
+            raise UserError(f"its {name} should be {text!r}")
+    if completion and parse(completion) is None:
+        raise UserError("a correction has steps and an answer")
+    if split_of(row.question) != "train":
         raise UserError("its question is kept for tests")
 
 
@@ -88,7 +104,7 @@ class FailureMemory:
             try:
                 known = Failure(**row)
                 check_row(known)
-            except (TypeError, KeyError, UserError) as error:
+            except (TypeError, UserError) as error:
                 raise UserError(f"{path} line {number} can't be used: {error}") from None
             self.remember([known])
 

@@ -64,10 +64,10 @@ class Run:
         """Levels 1 to this are open: as the world grows, one more when the highest is mastered."""
         config = self.config
         rows = self.journal.rows
-        highest = max(config.levels, config.grow)
         if not rows:
-            return config.levels if self.arm.opens_late else highest
-        return min(rows[-1]["levels"] + has_mastered(config, rows), highest)
+            return config.levels if self.arm.opens_late else max(config.levels, config.grow)
+        last = rows[-1]["levels"]
+        return last + (last < config.grow and has_mastered(config, rows))
 
     def dice(self, purpose: str) -> Random:
         """The round's generator for one use of randomness."""

@@ -148,7 +148,7 @@ def generate(
     Prompts of like length are decoded together.
     """
     model.eval()
-    if generator and ranks.WORLD > 1:  # each rank draws for itself
+    if generator and ranks.are_joined():  # each rank draws for itself
         generator.manual_seed(generator.initial_seed() + ranks.RANK)
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}

@@ -40,12 +40,15 @@ def backward(model: nn.Module, examples: list[Example], prompt_weight: float) ->
     A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.
     """
     device = next(model.parameters()).device
-    rows = sorted(ranks.mine(examples), key=lambda example: sum(map(len, example)))
+    own = ranks.mine(examples)
+    rows = sorted(own or examples[:1], key=lambda example: sum(map(len, example)))
     labels = []
     weights = []
     for prompt, target in rows:
         labels += prompt[1:] + target
         weights += [prompt_weight] * (len(prompt) - 1) + [1.0] * len(target)
+    if not own:  # a rank without a row reads one for nothing, to go with the others
+        weights = [0.0] * len(weights)
     tokens, texts = in_line([prompt + target[:-1] for prompt, target in rows], device)
     logits = model(tokens, texts.positions, texts)  # (N, V)
     found = logits[: len(labels)]

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .config import BASE_SETTINGS, RUN_SETTINGS
-from .files import UNABLE, as_lines, read_rows, sha256, sync, write
+from .files import UNABLE, sha256, sync, write
 from .runtime import Row, UserError, warn_once
 
 FORMAT = 4  # of a folder; raised when its meaning changes
@@ -87,31 +87,31 @@ def signed(told: Row) -> Row:
     return {**told, "checksum": sha256(json.dumps(told))}
 
 
+class OtherVersion(ValueError):
+    """A state that is whole, and not for this program as it is now."""
+
+
 def read_manifest(folder: Path, number: int) -> Row:
     """What a manifest says, without its files being looked at; ValueError where it is damaged."""
     path = manifest_path(folder, number)
-    found = json.loads(path.read_text())
+    found, _ = json.JSONDecoder().raw_decode(path.read_text())  # older ones have a line more
+    if found["format"] != FORMAT:
+        raise OtherVersion("another version of minisi made it: name another folder")
     facts = {name: value for name, value in found.items() if name != "checksum"}
     if signed(facts) != found or facts["number"] != number:
         raise ValueError(f"{path.name} is damaged")
     return facts
 
 
-class OtherVersion(ValueError):
-    """A state that is whole, and not for this program as it is now."""
-
-
 def check_state(folder: Path, number: int, vocabulary: str) -> State:
     """A state whose files are what its manifest says; ValueError says what is wrong with it."""
     facts = read_manifest(folder, number)
-    if facts["format"] != FORMAT or vocabulary not in ("", facts["vocabulary"]):
+    if vocabulary not in ("", facts["vocabulary"]):
         plugin = facts.get("config", {}).get("plugin")
         remedy = (
             f"it was made with --plugin {plugin}: give that" if plugin else "name another folder"
         )
-        raise OtherVersion(
-            f"another version of minisi, or other families of questions, made it: {remedy}"
-        )
+        raise OtherVersion(f"it was made for other families of questions: {remedy}")
     for name, (size, checksum) in facts["files"].items():
         content = (folder / name).read_bytes()
         whole = sha256(content[:size] if name in LOGS else content) == checksum
@@ -187,9 +187,10 @@ def check_settings(
         if name in wanted and wanted[name] != made.get(name)
     ]
     if clash:
+        grown = made.get("grow") and not wanted.get("grow")
+        remedy = f"give --grow {made['grow']} too" if grown else "leave that option out"
         raise UserError(
-            f"{folder} was made with {'; '.join(clash)}: leave that option out,"
-            " or name another folder"
+            f"{folder} was made with {'; '.join(clash)}: {remedy}, or name another folder"
         )
 
 
@@ -199,28 +200,44 @@ def check_run(folder: Path, state: State | None, wanted: Row, more: Sequence[str
 
 
 def cut_logs(folder: Path, state: State | None) -> None:
-    """Take back what was logged after a state; without one, all.
-
-    Of the memory that is what later rounds stored: a person may have edited it.
-    """
+    """Take back what was logged after a state; without one, all."""
     files = state.facts["files"] if state else {}
     for name in LOGS:
         log = folder / name
-        size, checksum = files.get(name, (0, ""))
-        if name == MEMORY and size:
-            cut_memory(log, state.number, checksum)
+        size, checksum = files.get(name, (0, sha256("")))
+        if name == MEMORY and state and log.exists():
+            cut_memory(log, state.number, size, checksum)
         elif log.exists() and log.stat().st_size > size:
             os.truncate(log, size)
 
 
-def cut_memory(path: Path, last: int, checksum: str) -> None:
-    """Keep what was stored up to the last round, edited or not; it says so where it was edited."""
-    rows = read_rows(path)
-    kept = [row for row in rows if row.get("round", last) <= last]
-    if len(kept) < len(rows):
-        write(path, as_lines(kept))
-    if sha256(path.read_bytes()) != checksum:
-        print(f"{path} was edited: its {len(kept)} rows count from now on", file=sys.stderr)
+def cut_memory(path: Path, last: int, size: int, checksum: str) -> None:
+    """Keep what was stored up to the last round, and what a person made of it.
+
+    Rows of later rounds go, and where what counted is as it was, what a crash tore.
+    """
+    content = path.read_bytes()
+    edited = sha256(content[:size]) != checksum
+    start = 0 if edited else size
+    lines = content[start:].splitlines()
+    kept = [line for line in lines if counts(line, last, edited)]
+    left = content[:start] + b"".join(line + b"\n" for line in kept)
+    if left != content:
+        write(path, left)
+    if len(kept) < len(lines):
+        gone = len(lines) - len(kept)
+        print(f"{path}: {gone} rows of a round that did not count are gone", file=sys.stderr)
+    if sha256(left) != checksum:
+        count = left.count(b"\n")
+        print(f"{path} was edited: its {count} rows count from now on", file=sys.stderr)
+
+
+def counts(line: bytes, last: int, readable: bool) -> bool:
+    """Whether a row is of a round up to the last; `readable` where it can't be read."""
+    try:
+        return int(json.loads(line)["round"]) <= last
+    except (ValueError, TypeError, KeyError):
+        return readable
 
 
 def lock(folder: Path) -> Any:

@@ -28,6 +28,19 @@ GROUPS = {  # of settings, by the first of each
 }
 
 
+GROWING: Row = {  # the defaults where the world opens
+    "out": "runs/grow",
+    "test": "data/test_levels.jsonl",
+    "rounds": 20,
+    "focus": 0.6,
+    "depth": 2,
+    "steps": 400,
+    "replay": 0.4,
+    "newest": 0.7,
+    "limit": 448,  # levels 9 to 12 have longer answers
+}
+
+
 def option(default: Any, help: str, low: float = 0, high: float = inf) -> Any:
     """A field of Config with what its command-line option needs."""
     needed = {"help": f"{help} (default {default})", "limits": (low, high)}
@@ -78,7 +91,9 @@ class Config:
     rounds: int = option(4, "rounds of the loop")
     levels: int = option(4, "levels that are asked: 1 to this", 1)
     grow: int = option(
-        0, "level up to which the world opens: one more when the highest is mastered; 0 for none"
+        0,
+        "level up to which the world opens: one more when the highest is mastered; 0 for none;"
+        f" with it the defaults are others: {', '.join(f'{k} {v}' for k, v in GROWING.items())}",
     )
     mastery: float = option(
         0.85, "accuracy on dev questions of the highest open level that opens the next", 0, 1
@@ -103,7 +118,7 @@ class Config:
         1,
     )
     depth: int = option(
-        1, "how often parts may be taken apart themselves, where their ways don't agree", 1
+        1, "1 asks the parts at once; 2 takes parts apart too, where their ways don't agree", 1, 4
     )
     temperature: float = option(0.7, "of those samples", 0.05)
     limit: int = option(256, "longest completion, in tokens", 1)
@@ -137,16 +152,22 @@ class Config:
             raise ValueError(f"--{f.name} {value} is outside {low} to {end}")
         if not re.fullmatch(r"\d{1,15}(,\d{1,15})*", self.seeds):
             raise ValueError(f"--seeds {self.seeds}: write whole numbers with commas, as in 1,2,3")
+        self.check_folders()
+        if 0 < self.grow <= self.levels:
+            raise ValueError(f"--grow {self.grow} must be more than --levels {self.levels}")
+        if self.n_embd % (2 * self.n_head):
+            raise ValueError(
+                f"--n_embd {self.n_embd} must be a multiple of twice --n_head {self.n_head}"
+            )
+
+    def check_folders(self) -> None:
+        """Raise ValueError where results can't be kept in the folders that are named."""
         for name in ("base", "out"):
             folder = getattr(self, name)
             if not is_for_results(folder):
                 raise ValueError(f"--{name} {folder!r} is no folder for results: name a new one")
         if Path(self.base).resolve() == Path(self.out).resolve():
             raise ValueError(f"--base and --out are both {self.out}: choose two folders")
-        if self.n_embd % (2 * self.n_head):
-            raise ValueError(
-                f"--n_embd {self.n_embd} must be a multiple of twice --n_head {self.n_head}"
-            )
 
 
 def is_for_results(folder: str) -> bool:
@@ -185,33 +206,10 @@ PRESETS: dict[str, Row] = {
         "lora_alpha": 64.0,
     },
 }
-GROWING: Row = {  # what else is different where the world opens
-    "out": "runs/grow",
-    "test": "data/test_levels.jsonl",
-    "rounds": 20,
-    "focus": 0.6,
-    "depth": 2,
-    "steps": 400,
-    "replay": 0.4,
-    "newest": 0.7,
-    "limit": 448,  # levels 9 to 12 have longer answers
-}
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)
-FREE = (
-    "preset",
-    "device",
-    "base",
-    "out",
-    "sets",
-    "plugin",
-    "show",
-    "rounds",
-    "grow",
-    "compare",
-    "jobs",
-    "seeds",
-)
+# What may change while a run goes on.
+FREE = "preset device base out sets plugin show rounds grow compare jobs seeds".split()
 RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE]
 
 
@@ -289,7 +287,7 @@ def configure(given: Row, base: Row | None = None, pretraining: bool = False) ->
     preset = PRESETS[given.get("preset", "default")]
     growing = GROWING if given.get("grow") else {}
     try:
-        return Config(**preset | growing | (base or {}) | given)
+        return Config(**growing | preset | (base or {}) | given)
     except ValueError as error:
         text = str(error)
         if pretraining:  # where --out is the base

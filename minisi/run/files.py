@@ -72,32 +72,20 @@ def write_json(path: Path, content: Any) -> None:
 def read_rows(path: Path) -> list[Row]:
     """The rows of a JSONL log; none where there is no file.
 
-    A last row that is not whole was torn by a crash: it is taken away.  UserError names a row that
-    is damaged.
+    A last row without its line end was torn by a crash: it is taken away.  UserError names a row
+    that is damaged.
     """
-    mend_end(path)
-    lines = path.read_bytes().splitlines() if path.exists() else []
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        os.truncate(path, len(whole))
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(whole.splitlines(), 1):
         try:
             rows.append(dict(**json.loads(line)))
         except (ValueError, TypeError):
             raise UserError(f"{path} line {number} is damaged: restore the file") from None
     return rows
-
-
-def mend_end(path: Path) -> None:
-    """Take away a last row that is not whole; give one that is, as editors leave it, its end."""
-    content = path.read_bytes() if path.exists() else b""
-    start = content.rfind(b"\n") + 1
-    if start == len(content):
-        return
-    try:
-        json.loads(content[start:])
-    except ValueError:
-        os.truncate(path, start)
-    else:
-        write(path, content + b"\n")
 
 
 def append_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -107,12 +95,7 @@ def append_rows(path: Path, rows: Iterable[Row]) -> None:
     """
     with naming(path), path.open("a", buffering=1) as file:
         for row in rows:
-            file.write(as_lines([row]))
-
-
-def as_lines(rows: Iterable[Row]) -> str:
-    """Rows as they stand in a log."""
-    return "".join(json.dumps(row) + "\n" for row in rows)
+            file.write(json.dumps(row) + "\n")
 
 
 def sha256(content: bytes | str) -> str:

@@ -6,9 +6,7 @@ All ranks go through the same program with the same dice.  The first writes and 
 work in copies of its folders, which need not be on the same machine.
 """
 
-import io
 import os
-import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,14 +22,19 @@ from .files import sha256
 from .runtime import RANK, WORLD, UserError, pick_device
 
 
+def are_joined() -> bool:
+    """Whether this process is one of several."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def mine(items: Sequence[Any]) -> Sequence[Any]:
     """This rank's share: every so many-th."""
-    return items[RANK::WORLD]
+    return items[RANK::WORLD] if are_joined() else items
 
 
 def gathered(found: dict[Any, Any]) -> dict[Any, Any]:
     """What all ranks found, put together."""
-    if WORLD == 1:
+    if not are_joined():
         return found
     parts = [None] * WORLD
     distributed.all_gather_object(parts, found)
@@ -40,7 +43,7 @@ def gathered(found: dict[Any, Any]) -> dict[Any, Any]:
 
 def add_up(tensors: list[Tensor]) -> None:
     """Replace tensors by their sums over all ranks, in one message."""
-    if WORLD == 1:
+    if not are_joined():
         return
     line = torch.cat([tensor.flatten() for tensor in tensors])
     distributed.all_reduce(line)
@@ -51,14 +54,19 @@ def add_up(tensors: list[Tensor]) -> None:
 
 def check_same(weights: dict[str, Tensor]) -> None:
     """Raise RuntimeError where the ranks' weights differ in a bit."""
+    if not are_joined():
+        return
     text = "".join(sha256(weight.cpu().numpy().tobytes()) for weight in weights.values())
     if len(set(gathered({RANK: text}).values())) > 1:
         raise RuntimeError("the ranks have different weights")
 
 
 @contextmanager
-def joined(config: Config) -> Iterator[Config]:
-    """The settings of this rank, which has met the others, until all have come to the end."""
+def joined(config: Config, names: tuple[str, ...] = ("base", "out")) -> Iterator[Config]:
+    """The settings of this rank, which has met the others, until all have come to the end.
+
+    `names` are the settings that are folders.
+    """
     if WORLD == 1:
         yield config
         return
@@ -68,27 +76,28 @@ def joined(config: Config) -> Iterator[Config]:
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-    folders = {"base": config.base, "out": config.out}
-    packed = [pack(folders) if RANK == 0 else b""]
+    packed = [contents(config, names) if RANK == 0 else {}]
     distributed.broadcast_object_list(packed)
     try:
         if RANK == 0:
             yield config
         else:
             with tempfile.TemporaryDirectory() as scratch:
-                with tarfile.open(fileobj=io.BytesIO(packed[0])) as tar:
-                    tar.extractall(scratch, filter="data")
-                yield replace(config, **{name: f"{scratch}/{name}" for name in folders})
+                for name, content in packed[0].items():
+                    path = Path(scratch, name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+                yield replace(config, **{name: f"{scratch}/{name}" for name in names})
         distributed.barrier()
     finally:
         distributed.destroy_process_group()
 
 
-def pack(folders: dict[str, str]) -> bytes:
-    """The folders in a tar file."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, folder in folders.items():
-            if Path(folder).exists():
-                tar.add(folder, name)
-    return buffer.getvalue()
+def contents(config: Config, names: tuple[str, ...]) -> dict[str, bytes]:
+    """All files of the folders, by the folder's setting and their place in it."""
+    found = {}
+    for name in names:
+        folder = Path(getattr(config, name))
+        for path in filter(Path.is_file, folder.rglob("*")):
+            found[f"{name}/{path.relative_to(folder)}"] = path.read_bytes()
+    return found

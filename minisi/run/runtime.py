@@ -24,8 +24,9 @@ Row = dict[str, Any]  # values by name: settings, figures, what a line of a log 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 PACKAGES = ("torch", "numpy", "tqdm", "tokenizers")
 ROOT = Path(__file__).parents[2]  # of the project
-RANK = int(os.environ.get("RANK", 0))  # of this process, where torchrun started several
-WORLD = int(os.environ.get("WORLD_SIZE", 1))  # how many they are
+TORCHRUN = "TORCHELASTIC_RUN_ID" in os.environ  # which started several processes as one run
+RANK = int(os.environ["RANK"]) if TORCHRUN else 0  # of this process
+WORLD = int(os.environ["WORLD_SIZE"]) if TORCHRUN else 1  # how many they are
 
 
 class UserError(Exception):

@@ -56,6 +56,7 @@ SEEDS = (1, 2)
 SHARES = {"failure": (0.4, 0.6, 0.9), "random": (0.4, 0.6, 0.8)}  # right after each round
 SAME = {"steps": 3, "batch": 8, "train_tokens": 1000, "generated_tokens": 500, "seconds": 2.5}
 SAME |= {"verdicts": 70, "test_tokens": 30.5, "levels": 2, "mastery": 0.5}
+SAME |= {"label_precision_by_level": {}}
 SAME |= {"broken": 2, "auroc": 0.8, "ece": 0.1, "test_n": N, "test_low": 0.0, "test_high": 1.0}
 SAME |= {"by_level": {"1": 0.5, "2": 0.25}}
 MEASURES = {"auroc": 0.8, "ece": 0.1, "aurc": 0.1, "precision": 0.75, "recall": 0.5}
@@ -97,7 +98,7 @@ def found(tmp_path_factory):
     for arm in ARMS:
         for seed in SEEDS:
             play(folder, arm, seed)
-    return {"command": "python loop.py", **summarise(folder, list(ARMS), list(SEEDS))}
+    return {"command": "python loop.py", "grow": 0, **summarise(folder, list(ARMS), list(SEEDS))}
 
 
 def test_the_summary_is_json_and_has_the_cells_in_order(found):

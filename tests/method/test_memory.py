@@ -10,7 +10,7 @@ import pytest
 from minisi.method.attempt import Attempt, Verdict
 from minisi.method.memory import UNSOLVED, Failure, FailureMemory, failure
 from minisi.model.generate import Completion
-from minisi.run.files import as_lines, read_rows
+from minisi.run.files import read_rows
 from minisi.run.runtime import UserError, dice
 from minisi.tasks.arithmetic import Add
 from minisi.tasks.families import FAMILIES
@@ -174,12 +174,23 @@ def test_a_torn_last_line_is_dropped_and_the_file_goes_on(left, memory):
     assert len(FailureMemory(memory.path).failures) == 4
 
 
+def lines_of(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
 MISFITS = [
-    ({"answer": "12"}, "completion"),
-    ({"question": "1+1"}, "id, prompt"),
-    ({"family": "none"}, "none"),
+    ({"answer": "12"}, "its completion should be"),
+    ({"question": "1-1"}, "its id should be"),
+    ({"family": "none"}, "no question of none"),
+    ({"family": "chain"}, "no question of chain"),
     ({"question": "what?", "prompt": "what?|"}, "what"),
     ({"more": 1}, "more"),
+    ({"level": "4"}, "its level is no int"),
+    ({"round": None}, "its round is no int"),
+    ({"confidence": "0.5"}, "its confidence is no float"),
+    ({"question": 5}, "its question is no str"),
+    ({"source": "unsolved"}, "its source is not unsolved"),
+    ({"steps": "", "answer": "", "completion": "|"}, "has steps and an answer"),
 ]
 
 
@@ -188,7 +199,7 @@ def test_a_row_that_was_edited_so_that_it_does_not_fit_is_named(changed, named, 
     memory.append([failed(problem) for problem in PROBLEMS[:3]], 1)
     rows = read_rows(memory.path)
     rows[1] |= changed
-    memory.path.write_text(as_lines(rows))
+    memory.path.write_text(lines_of(rows))
     with pytest.raises(UserError, match=f"line 2 can't be used: .*{named}"):
         FailureMemory(memory.path)
 
@@ -197,7 +208,7 @@ def test_a_row_of_another_split_is_no_row_of_a_memory(memory):
     memory.append([failed(problem) for problem in PROBLEMS[:2]], 1)
     (other,) = distinct("test", 1)
     row = failure(failed(other), 1)
-    memory.path.write_text(as_lines([*read_rows(memory.path), asdict(row)]))
+    memory.path.write_text(lines_of([*read_rows(memory.path), asdict(row)]))
     with pytest.raises(UserError, match="line 3 can't be used: its question is kept for tests"):
         FailureMemory(memory.path)
 

@@ -47,16 +47,14 @@ def main():
             temperature=1.0,
             generator=torch_dice("cpu", 1, "samples"),
         )
-        mine = len(ranks.mine(range(64)))
+        shares = ranks.gathered({ranks.RANK: len(ranks.mine(range(65)))})
         try:
             ranks.check_same({"w": torch.full((2,), float(ranks.RANK))})
             raise SystemExit("different weights were not noticed")
         except RuntimeError:
             ranks.check_same({"w": torch.ones(2)})
-    shares = [sampled[i].tokens for i in range(64)]
-    assert shares[::2] != shares[1::2], "both drew the same"
-
-    rank, ranks.RANK, ranks.WORLD = ranks.RANK, 0, 1
+    drawn = [completion.tokens for completion in sampled]
+    assert drawn[::2] != drawn[1::2], "both drew the same"
     alone = gradients()
     torch.testing.assert_close(together[0], alone[0])
     assert together[1] == alone[1]
@@ -64,8 +62,8 @@ def main():
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     for one, other in zip((said, confirmed), answers(), strict=True):
         assert [c and c.text for c in one] == [c and c.text for c in other]
-    if rank == 0:
-        print(json.dumps([mine, 64 - mine]))
+    if ranks.RANK == 0:
+        print(json.dumps([shares[0], shares[1]]))
 
 
 if __name__ == "__main__":

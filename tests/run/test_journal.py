@@ -1,5 +1,6 @@
 """The journal of a run: what it commits, where it goes on, and what it refuses."""
 
+import json
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 
 from minisi.run.checkpoint import LOGS, commit, lock
 from minisi.run.config import Config
-from minisi.run.files import append_rows, as_lines, read_rows, write
+from minisi.run.files import append_rows, read_rows, write
 from minisi.run.journal import Journal, has_mastered, is_over
 from minisi.run.runtime import UserError
 
@@ -171,11 +172,10 @@ def test_a_run_is_finished_when_all_rounds_were_played_and_reported(config):
 
 OVER = [  # levels and mastery of the last round, level up to which the world opens, over or not
     (4, 0.85, 0, False),
-    (4, 0.85, 4, True),
-    (4, 0.84, 4, False),
+    (5, 0.85, 5, True),
+    (5, 0.84, 5, False),
     (4, 1.0, 5, False),
-    (5, 0.9, 5, True),
-    (5, 0.9, 4, True),
+    (6, 0.9, 5, True),
 ]
 
 
@@ -200,6 +200,10 @@ def test_a_finished_run_may_get_more_rounds_on_another_device_and_other_sets(con
         assert played(journal) == [0, 1, 2]
 
 
+def lines_of(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
 def stored(*rounds):
     return [{"id": f"{round}", "round": round} for round in rounds]
 
@@ -216,7 +220,7 @@ def test_a_memory_that_was_edited_is_taken_over_and_said(config, capsys):
     assert contents(config) == before
     assert "edited" not in capsys.readouterr().err
     for edited in (stored(1), stored(1, 1, 0), [*stored(1), {"id": "other", "round": 1}], []):
-        path.write_text(as_lines(edited))
+        path.write_text(lines_of(edited))
         with opened(config) as journal:
             assert played(journal) == [0, 1]
             assert read_rows(path) == edited
@@ -230,9 +234,55 @@ def test_what_a_round_that_was_not_committed_stored_is_taken_back_edited_or_not(
     with opened(config) as journal:
         append_rows(path, stored(1, 1))
         journal.commit(row(1), RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
-    path.write_text(as_lines([*edited, *stored(2, 2)]))
+    path.write_text(lines_of([*edited, *stored(2, 2)]))
     with opened(config):
         assert read_rows(path) == edited
+
+
+AFTER = {  # what stands behind the last row that counts, and what of it stays
+    "a row of a round to come": (lines_of(stored(2)), []),
+    "a torn row": ('{"id": "2", "rou', []),
+    "what a power cut left": ("\0" * 300 + "\n", []),
+    "a row by hand": (lines_of(stored(1)), stored(1)),
+    "a row by hand without its end": (lines_of(stored(1))[:-1], stored(1)),
+}
+
+
+@pytest.mark.parametrize("behind", AFTER)
+def test_what_stands_behind_an_unedited_memory_stays_if_it_is_of_a_round_that_counts(
+    behind, config, capsys
+):
+    path = Path(config.out) / "memory.jsonl"
+    with opened(config) as journal:
+        append_rows(path, stored(0))
+        journal.commit(row(0), RIGHT[0], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+        append_rows(path, stored(1, 1))
+        journal.commit(row(1), RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    text, left = AFTER[behind]
+    path.write_text(path.read_text() + text)
+    with opened(config):
+        assert read_rows(path) == [*stored(0, 1, 1), *left]
+    said = capsys.readouterr().err
+    assert ("edited" in said) == bool(left)
+    assert ("1 rows of a round that did not count are gone" in said) == (not left)
+
+
+def test_rows_that_a_person_wrote_before_there_was_a_memory_count(config):
+    path = Path(config.out) / "memory.jsonl"
+    play(config, 0)
+    path.write_text(lines_of(stored(0)))
+    with opened(config):
+        assert read_rows(path) == stored(0)
+
+
+def test_a_row_that_a_person_left_unfinished_is_kept_for_its_error(config):
+    path = Path(config.out) / "memory.jsonl"
+    with opened(config) as journal:
+        append_rows(path, stored(0, 0))
+        journal.commit(row(0), RIGHT[0], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    path.write_text(lines_of(stored(0)) + '{"id": "typo"')
+    with opened(config):
+        assert path.read_text() == lines_of(stored(0)) + '{"id": "typo"\n'
 
 
 # What is refused.

@@ -59,7 +59,7 @@ def test_each_process_has_its_share_and_together_they_have_all():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [[32, 32]]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [[33, 32]]
 
 
 def test_a_comparison_is_not_shared(monkeypatch):
