@@ -209,7 +209,10 @@ PRESETS: dict[str, Row] = {
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)
 # What may change while a run goes on.
-FREE = "preset device base out sets plugin show rounds grow compare jobs seeds".split()
+FREE = (
+    *("preset", "device", "base", "out", "sets", "plugin"),
+    *("show", "rounds", "grow", "compare", "jobs", "seeds"),
+)
 RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE]
 
 
