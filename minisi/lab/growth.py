@@ -90,8 +90,9 @@ def draw_map(axes: Any, cell: Row) -> Any:
 
 def draw_start(axes: Any, rounds: list[Row]) -> None:
     """The levels that were open from the start, round by round."""
-    for level in range(1, rounds[0]["levels"] + 1):
-        known = [row["by_level"][str(level)] for row in rounds]
-        axes.plot(known, label=f"level {level}")
+    for level in rounds[0]["by_level"]:
+        if int(level) <= rounds[0]["levels"]:
+            known = [row["by_level"][level] for row in rounds]
+            axes.plot(known, label=f"level {level}")
     axes.set(xlabel="round", ylabel="accuracy", ylim=(0.8, 1.0))
     axes.legend(loc="lower right", ncols=2)
