@@ -165,7 +165,10 @@ class Sub(Columns):
         return ",".join([*compared, steps]), "-" * (sign == "<") + digits
 
     def parts(self, question: str, rng: Random) -> Way:
-        """Compared in two halves, a 1 before each keeping their zeros; then subtracted in two."""
+        """Compared in two halves, a 1 before each keeping their zeros; then subtracted in two.
+
+        What is left and what was taken away must add up again.
+        """
         a, b = question.split("-")
         width = max(len(a), len(b))
         if width == 1:
@@ -182,6 +185,10 @@ class Sub(Columns):
         if compared[-1][-1] != "=":
             difference = yield from self.halves(top, bottom, rng)
         steps, _, digits = difference.partition("|")
+        if digits:
+            total = yield from COLUMNS["+"].parts(f"{digits}+{bottom}", rng)
+            if not total.endswith(f"|{top}"):
+                raise ValueError("it does not add up")
         return "|".join(self.after(compared, (steps, digits)))
 
 

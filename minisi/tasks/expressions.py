@@ -11,6 +11,7 @@ from ..run.runtime import UserError
 from .arithmetic import COLUMNS, SIGNS, number, operation
 from .family import Family, Solution, Way, up_to
 
+PLAIN = r"\d+[+*-]\d+"  # a question of another family
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
 BRACKETED = 0.8  # share of operands with brackets where none are needed
 WIDTHS = (1, 2, 2, 2, 2, 3)  # digits of such numbers, drawn from these
@@ -218,7 +219,9 @@ class Expr(Family):
         text = self.bare(question)
         count = len(self.reduce(question, hashed)[0])
         if count < 2:
-            return (yield from self.whole(question))
+            steps, answer = yield question
+            yield from self.checked(text.strip("()"), answer)
+            return f"{steps}|{answer}"
         done = []
         at = -1  # where the last result stands
         alone = rng.randrange(1, count)
@@ -227,12 +230,27 @@ class Expr(Family):
             step, value = yield self.alone(found.text)
             if not re.fullmatch(self.atom, value):
                 raise ValueError("what was said is no number")
+            yield from self.checked(found.text, value)
             done.append(found.lead + step)
             text, at = self.put(value, text, found)
         found = self.first(text, at)
         rest = f"{text[: found.start]}{found.text}{text[found.end :]}"
-        more, answer = yield rest if count - alone > 1 else self.alone(found.text)
+        if count - alone > 1:
+            more, answer = yield rest
+        else:
+            more, answer = yield self.alone(found.text)
+            yield from self.checked(found.text, answer)
         return f"{','.join([*done, found.lead + more])}|{answer}"
+
+    def checked(self, operation: str, value: str) -> Way:
+        """Ask `17-5` of two numbers once more, as a question of its own; ValueError if it differs.
+
+        It comes in other words, so that a mistake is seldom made twice.
+        """
+        if re.fullmatch(PLAIN, operation):
+            _, again = yield operation
+            if again != value:
+                raise ValueError("asked in other words, it is something else")
 
 
 class Logic(Expr):
