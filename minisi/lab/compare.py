@@ -79,7 +79,8 @@ def compare(config: Config, play: Play) -> None:
     write_json(folder / "compare.json", found)
     write(folder / "RESULTS.md", results(found))
     if config.grow:
-        pictures.draw(folder / "growth.png", growth.picture, found)
+        first = [one for one in found["cells"] if one["seed"] == seeds[0]]
+        pictures.draw(folder / "growth.png", pictures.growth, first)
     else:
         pictures.draw(folder / "compare.png", pictures.comparison, found)
     for arm in found["arms"]:

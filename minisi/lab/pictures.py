@@ -103,3 +103,40 @@ def comparison(found: Row, figure: Any) -> None:
     axes.set(title=f"What each arm learns from its corrections: mean of {n} seeds, 95 % interval")
     axes.set(xlabel="corrections", ylabel="test accuracy")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
+def growth(cells: list[Row], figure: Any) -> None:
+    """growth.png: accuracy by level and round, and what became of the levels of the start.
+
+    A cell has a name, its `arm`, and `rounds`.  A white line is the highest open level.
+    """
+    figure.set_size_inches(2 + 4 * len(cells), 6.5)
+    maps, lines = figure.subplots(2, len(cells), squeeze=False, height_ratios=(2, 1))
+    for top, bottom, cell in zip(maps, lines, cells, strict=True):
+        shown = draw_map(top, cell)
+        draw_start(bottom, cell["rounds"])
+    figure.colorbar(shown, ax=maps)
+
+
+def draw_map(axes: Any, cell: Row) -> Any:
+    """All levels in all rounds of a run; returns the image."""
+    rounds = cell["rounds"]
+    levels = [int(level) for level in rounds[0]["by_level"]]
+    known = np.array([list(row["by_level"].values()) for row in rounds])
+    sides = (-0.5, len(rounds) - 0.5)
+    box = (*sides, levels[0] - 0.5, levels[-1] + 0.5)
+    image = axes.imshow(known.T, origin="lower", extent=box, aspect="auto", vmin=0, vmax=1)
+    highest = [row["levels"] + 0.5 for row in rounds]
+    axes.step(range(len(rounds)), highest, where="mid", color="white", linewidth=2)
+    axes.set(title=f"{cell['arm']}: accuracy by level", ylabel="level", yticks=levels)
+    return image
+
+
+def draw_start(axes: Any, rounds: list[Row]) -> None:
+    """The levels that were open from the start, round by round."""
+    for level in rounds[0]["by_level"]:
+        if int(level) <= rounds[0]["levels"]:
+            known = [row["by_level"][level] for row in rounds]
+            axes.plot(known, label=f"level {level}")
+    axes.set(xlabel="round", ylabel="accuracy", ylim=(0.8, 1.0))
+    axes.legend(loc="lower right", ncols=2)

@@ -100,6 +100,9 @@ def finish(run: Run, facts: Row, sets: dict[str, Row], leaks: str, seconds: floa
     picture = run.folder / "curve.png"
     page = run.folder / "report.md"
     drawn = pictures.draw(picture, pictures.curve, rows)
+    if run.config.grow:
+        cell = {"arm": run.config.corrector, "rounds": rows}
+        pictures.draw(run.folder / "growth.png", pictures.growth, [cell])
     pictures.draw(run.folder / "diagnostics.png", pictures.diagnostics, rows[-1])
     extra = {"leaks": leaks, "seconds": int(seconds), "memory_mib": peak_memory()}
     extra |= {"out": run.folder, "report": page}

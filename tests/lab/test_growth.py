@@ -4,7 +4,8 @@ import io
 
 from matplotlib.figure import Figure
 
-from minisi.lab.growth import opened, openings, picture
+from minisi.lab import pictures
+from minisi.lab.growth import opened, openings
 
 
 def row(levels, mastery, known, labels):
@@ -50,10 +51,10 @@ def test_a_run_that_opened_nothing_has_one_level_without_labels():
     assert line == "| static | 3 | 1 | 0 | 0 | 0 | 0.500 | 0.500 | 0.200 | **0.500** |  |"
 
 
-def test_the_picture_has_a_map_for_each_run_that_grew_of_the_first_seed():
+def test_the_picture_has_a_map_for_each_run():
     cells = [cell("failure", ROUNDS), cell("static", ROUNDS[:2]), cell("vote", ROUNDS)]
     figure = Figure(layout="constrained")
-    picture({"seeds": [3, 4], "cells": [*cells, {**cells[0], "seed": 4}]}, figure)
+    pictures.growth(cells, figure)
     maps = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title().split(":")[0] for axes in maps] == ["failure", "static", "vote"]
     for axes in maps:
