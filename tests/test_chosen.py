@@ -84,7 +84,7 @@ def test_its_tests_are_those_of_the_frozen_sets_that_are_of_its_families(played,
 def test_what_is_told_is_of_its_families(played):
     folder, _ = played
     report = (folder / "report.md").read_text()
-    assert "| round | add | sort |" in report
+    assert "| round | open levels | add | sort |" in report
     assert "family_add: " in report
     assert "family_mul: " not in report
 

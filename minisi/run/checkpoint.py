@@ -94,11 +94,12 @@ class OtherVersion(ValueError):
 def read_manifest(folder: Path, number: int) -> Row:
     """What a manifest says, without its files being looked at; ValueError where it is damaged."""
     path = manifest_path(folder, number)
-    found, _ = json.JSONDecoder().raw_decode(path.read_text())  # older ones have a line more
+    text = path.read_text()
+    found, end = json.JSONDecoder().raw_decode(text)
     if found["format"] != FORMAT:
         raise OtherVersion("another version of minisi made it: name another folder")
     facts = {name: value for name, value in found.items() if name != "checksum"}
-    if signed(facts) != found or facts["number"] != number:
+    if signed(facts) != found or facts["number"] != number or text[end:] != "\n":
         raise ValueError(f"{path.name} is damaged")
     return facts
 

@@ -45,14 +45,14 @@ def sign(path, **changed):
     """Give a manifest other contents and a checksum that is right for them."""
     facts = json.loads(path.read_text())
     del facts["checksum"]
-    path.write_text(json.dumps(checkpoint.signed({**facts, **changed})))
+    path.write_text(json.dumps(checkpoint.signed({**facts, **changed})) + "\n")
 
 
 def unsigned(folder):
     path = folder / "manifest-3.json"
     facts = json.loads(path.read_text())
     del facts["checksum"]
-    path.write_text(json.dumps(facts))
+    path.write_text(json.dumps(facts) + "\n")
 
 
 def a_list(folder):

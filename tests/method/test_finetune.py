@@ -57,6 +57,7 @@ def a_run(arm="failure", corrector="solver", **settings):
     run = SimpleNamespace(config=config, arm=ARMS[arm], memory=Memory(), round=1, teacher=teacher)
     run.dice = lambda purpose: dice(config.seed, purpose, 1)
     run.families = chosen(config.base_families)
+    run.levels = config.levels
     return run
 
 
