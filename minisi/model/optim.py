@@ -1,10 +1,13 @@
 """The optimisers: Muon for the matrices inside the blocks, AdamW for all else, one schedule."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
+
+from ..run import ranks
 
 
 def orthogonalise(G: Tensor, steps: int) -> Tensor:
@@ -52,7 +55,8 @@ class Muon(Optimizer):
                 momentum.lerp_(grads, 1 - group["momentum"])
                 nesterov = grads.lerp_(momentum, group["momentum"])
                 tall = n if m == 3 * n else m
-                update = orthogonalise(nesterov.view(-1, tall, n), group["ns_steps"])
+                work = partial(orthogonalise, steps=group["ns_steps"])
+                update = ranks.divided(work, nesterov.view(-1, tall, n))
                 size = group["lr"] * 0.2 * max(tall, n) ** 0.5
                 torch._foreach_add_(params, update.view_as(grads).unbind(), alpha=-size)
 

@@ -8,7 +8,7 @@ work in copies of its folders, which need not be on the same machine.
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +27,8 @@ def are_joined() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
 
-def mine(items: Sequence[Any]) -> Sequence[Any]:
-    """This rank's share: every so many-th."""
+def mine(items: Any) -> Any:
+    """This rank's share of a list or of rows: every so many-th."""
     return items[RANK::WORLD] if are_joined() else items
 
 
@@ -50,6 +50,17 @@ def add_up(tensors: list[Tensor]) -> None:
     sizes = [tensor.numel() for tensor in tensors]
     for tensor, total in zip(tensors, line.split(sizes), strict=True):
         tensor.copy_(total.view_as(tensor))
+
+
+def divided(work: Callable[[Tensor], Tensor], stack: Tensor) -> Tensor:
+    """What the work makes of a stack of matrices (N, m, n), of which each rank does its share."""
+    if not are_joined():
+        return work(stack)
+    done = torch.zeros_like(stack)
+    if len(mine(stack)) > 0:
+        done[RANK::WORLD] = work(mine(stack))
+    distributed.all_reduce(done)
+    return done
 
 
 def check_same(weights: dict[str, Tensor]) -> None:
