@@ -208,12 +208,18 @@ def stored(*rounds):
     return [{"id": f"{round}", "round": round} for round in rounds]
 
 
+def play_storing(config, *counts):
+    """Commit rounds that store so many rows each."""
+    weights = {"w": torch.ones(2)}
+    with opened(config) as journal:
+        for round, count in enumerate(counts):
+            append_rows(Path(config.out) / "memory.jsonl", stored(*[round] * count))
+            journal.commit(row(round), RIGHT[round], {"model": weights}, {"corrections": 0})
+
+
 def test_a_memory_that_was_edited_is_taken_over_and_said(config, capsys):
     path = Path(config.out) / "memory.jsonl"
-    play(config, 0)
-    with opened(config) as journal:
-        append_rows(path, stored(1, 1))
-        journal.commit(row(1), RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    play_storing(config, 0, 2)
     before = contents(config)
     with opened(config):
         assert read_rows(path) == stored(1, 1)
@@ -230,10 +236,7 @@ def test_a_memory_that_was_edited_is_taken_over_and_said(config, capsys):
 @pytest.mark.parametrize("edited", [stored(1, 1), stored(1), stored(0, 1, 1)])
 def test_what_a_round_that_was_not_committed_stored_is_taken_back_edited_or_not(edited, config):
     path = Path(config.out) / "memory.jsonl"
-    play(config, 0)
-    with opened(config) as journal:
-        append_rows(path, stored(1, 1))
-        journal.commit(row(1), RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    play_storing(config, 0, 2)
     path.write_text(lines_of([*edited, *stored(2, 2)]))
     with opened(config):
         assert read_rows(path) == edited
@@ -253,11 +256,7 @@ def test_what_stands_behind_an_unedited_memory_stays_if_it_is_of_a_round_that_co
     behind, config, capsys
 ):
     path = Path(config.out) / "memory.jsonl"
-    with opened(config) as journal:
-        append_rows(path, stored(0))
-        journal.commit(row(0), RIGHT[0], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
-        append_rows(path, stored(1, 1))
-        journal.commit(row(1), RIGHT[1], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    play_storing(config, 1, 2)
     text, left = AFTER[behind]
     path.write_text(path.read_text() + text)
     with opened(config):
@@ -277,9 +276,7 @@ def test_rows_that_a_person_wrote_before_there_was_a_memory_count(config):
 
 def test_a_row_that_a_person_left_unfinished_is_kept_for_its_error(config):
     path = Path(config.out) / "memory.jsonl"
-    with opened(config) as journal:
-        append_rows(path, stored(0, 0))
-        journal.commit(row(0), RIGHT[0], {"model": {"w": torch.ones(2)}}, {"corrections": 0})
+    play_storing(config, 2)
     path.write_text(lines_of(stored(0)) + '{"id": "typo"')
     with opened(config):
         assert path.read_text() == lines_of(stored(0)) + '{"id": "typo"\n'
