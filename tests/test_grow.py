@@ -8,6 +8,7 @@ import pytest
 
 import loop
 from minisi.lab import compare
+from minisi.lab.ask import ask
 from minisi.lab.controls import ARMS
 from minisi.method import gate, student
 from minisi.method.run import Run
@@ -151,9 +152,12 @@ def test_runs_that_grow_are_compared_and_their_levels_told(growing, tmp_path, sm
     compare.compare(settings(tmp_path, small_test_set, **given), pytest.fail)  # all are there
 
 
-def test_a_run_that_grew_grows_on(growing):
+def test_a_run_that_grew_grows_on(growing, tmp_path):
     first = growing(grow=5)
     assert first[-1]["levels"] == 5
+    for question, inside in {"12345+6": True, "123456+6": False}.items():
+        (row,) = ask(f"{tmp_path}/loop", [question], "cpu")
+        assert row["inside"] == inside
     more = growing(grow=6)
     assert timeless(more)[: len(first)] == timeless(first)
     assert more[-1]["levels"] == 6

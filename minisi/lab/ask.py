@@ -94,7 +94,7 @@ def answer(loaded: Loaded, rows: list[Row]) -> None:
     model, config, codec, facts = loaded
     problems = [solve(row["question"]) for row in rows]
     families = chosen(config.base_families)
-    levels = config.levels if "corrections" in facts else config.base_levels
+    levels = facts.get("levels", config.base_levels)
     completions = generate(model, codec, [p.prompt for p in problems], config.limit)
     sure = confidence(features(completions), facts.get("weights", RAW)).tolist()
     threshold = facts.get("threshold", HALF)

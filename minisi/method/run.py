@@ -124,7 +124,7 @@ class Run:
     def save(self, row: Row, right: list[bool]) -> None:
         """Make the round count."""
         check_same(self.model.state_dict())
-        facts = {name: row[name] for name in ("corrections", "weights", "threshold")}
+        facts = {name: row[name] for name in ("corrections", "levels", "weights", "threshold")}
         facts["right"] = self.memory.right
         tensors = {"model": self.model.state_dict(), "base": dict(self.base)}
         self.journal.commit(row, right, tensors, facts)

@@ -79,7 +79,7 @@ def model_in(folder, codec, config=CONFIG, **facts):
 @pytest.fixture
 def folder(tmp_path, codec):
     """A run whose detector is fitted: confidence is that of the least certain token."""
-    return model_in(tmp_path, codec, corrections=0, weights=RAW, threshold=0.75)
+    return model_in(tmp_path, codec, corrections=0, levels=4, weights=RAW, threshold=0.75)
 
 
 SAID = {  # what stands in for the model says, and how sure it is
@@ -215,7 +215,7 @@ def test_a_question_that_no_level_asks_is_outside(question, folder, said):
 
 def test_a_question_of_a_family_that_was_not_taught_is_outside(tmp_path, codec, said):
     some = replace(CONFIG, base_families="add,sort")
-    run = model_in(tmp_path, codec, some, corrections=0, weights=RAW, threshold=0.75)
+    run = model_in(tmp_path, codec, some, corrections=0, levels=4, weights=RAW, threshold=0.75)
     rows = ask(run, ["3+4", "8-1", "sort 5 2"], "cpu")
     assert [row["inside"] for row in rows] == [True, False, True]
 
