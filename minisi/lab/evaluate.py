@@ -9,7 +9,7 @@ import numpy as np
 from ..method.attempt import Attempt
 from ..method.detect import Weights, confidence, features, fit_threshold
 from ..method.finetune import Learned
-from ..method.gate import Exam, Gated, share
+from ..method.gate import Exam, Gated, share, shares
 from ..method.memory import Failure
 from ..method.run import Run
 from ..method.student import Student
@@ -107,10 +107,8 @@ def tally(attempts: list[Attempt], weights: Weights) -> Row:
 
 def by(name: str, attempts: list[Attempt], holds: Callable[[Attempt], bool]) -> dict[str, float]:
     """In what share of the attempts something holds, by family or level."""
-    groups = {}
-    for attempt in sorted(attempts, key=lambda a: (a.problem.level, a.problem.family)):
-        groups.setdefault(name.format(attempt.problem), []).append(holds(attempt))
-    return {name: share(found) for name, found in groups.items()}
+    ordered = sorted(attempts, key=lambda a: (a.problem.level, a.problem.family))
+    return shares((name.format(attempt.problem), holds(attempt)) for attempt in ordered)
 
 
 def accuracy(attempts: list[Attempt], weights: Weights) -> Row:

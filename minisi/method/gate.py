@@ -1,5 +1,6 @@
 """Dev questions, drawn fresh each round: they fit the detector, and decide what is kept."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -45,6 +46,14 @@ class Gated(NamedTuple):
 def share(right: list[bool]) -> float:
     """How many of all are right; 0 of none."""
     return sum(right) / max(1, len(right))
+
+
+def shares(pairs: Iterable[tuple[str, bool]]) -> dict[str, float]:
+    """Of each name the share that holds, in the order in which the names come."""
+    groups = {}
+    for name, holds in pairs:
+        groups.setdefault(name, []).append(holds)
+    return {name: share(found) for name, found in groups.items()}
 
 
 def answered(run: Run, attempts: list[Attempt]) -> list[Attempt]:
@@ -128,8 +137,5 @@ def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
     if not judged:
         pairs = zip(exam.attempts, exam.right, strict=True)
         judged = [(attempt.cell, not right) for attempt, right in pairs]
-    cells = {}
-    for (family, level), failed in judged:
-        cells.setdefault(f"{family}/{level}", []).append(failed)
-    failed = {cell: share(found) for cell, found in cells.items()}
+    failed = shares((f"{family}/{level}", failed) for (family, level), failed in judged)
     return {"levels": run.levels, "mastery": exam.mastery(run.levels), "failing": failed}
