@@ -132,6 +132,16 @@ def test_an_arm_or_a_seed_that_is_named_twice_counts_once(copied, tmp_path, smal
     assert cells(copied) == [("failure", 1), ("random", 1)]
 
 
+def test_an_arm_may_have_fewer_seeds_and_is_paired_with_those(copied, tmp_path, small_test_set):
+    config = settings(tmp_path, small_test_set, compare="random:1", seeds="2,1")
+    compare.compare(config, pytest.fail)  # all runs are there
+    assert cells(copied) == [("failure", 2), ("failure", 1), ("random", 2)]
+    random = comparison(copied)["arms"][1]
+    after = [cell["test_accuracy"] for cell in comparison(copied)["cells"]]
+    assert random["seeds"] == 1
+    assert random["to_failure"] == pytest.approx(after[2] - after[0])
+
+
 def test_a_comparison_refuses_a_base_of_other_settings(compared, tmp_path, small_test_set):
     shutil.copytree(compared.folder / "loop" / "base-1", tmp_path / "base-1")
     other = {"compare": "random", "seeds": "1", "out": str(tmp_path), "base_steps": 9}

@@ -61,10 +61,8 @@ def compare(config: Config, play: Play) -> None:
     """
     command = typed()
     folder = Path(config.out)
-    seeds = list(dict.fromkeys(map(int, config.seeds.split(","))))
-    named = ["failure", *filter(None, config.compare.split(","))]
-    arms = list(dict.fromkeys(named))
-    cells = [cell(config, arm, seed) for arm in arms for seed in seeds]
+    arms = seeds_of(config)
+    cells = [cell(config, arm, seed) for arm, seeds in arms.items() for seed in seeds]
     vocabulary = Codec(vocabulary_words()).checksum
     missing = [one for one in cells if not is_done(one, vocabulary)]
     print(f"{len(cells)} runs in {folder}, {len(missing)} of them to do", file=sys.stderr)
@@ -75,17 +73,27 @@ def compare(config: Config, play: Play) -> None:
         left = (time.monotonic() - begun) / done * (len(missing) - done)
         print(f"{done} of {len(missing)} done, {left / 60:.0f} minutes left", file=sys.stderr)
 
-    found = {"command": command, "grow": config.grow, **summarise(folder, arms, seeds)}
+    found = {"command": command, "grow": config.grow, **summarise(folder, arms)}
     write_json(folder / "compare.json", found)
     write(folder / "RESULTS.md", results(found))
     if config.grow:
-        first = [one for one in found["cells"] if one["seed"] == seeds[0]]
+        first = [one for one in found["cells"] if one["seed"] == found["seeds"][0]]
         pictures.draw(folder / "growth.png", pictures.growth, first)
     else:
         pictures.draw(folder / "compare.png", pictures.comparison, found)
     for arm in found["arms"]:
         print(line(arm))
     print(f"all tables: {folder / 'RESULTS.md'}")
+
+
+def seeds_of(config: Config) -> dict[str, list[int]]:
+    """The seeds of each arm: all for `failure`, the first three for `restart:3`."""
+    seeds = list(dict.fromkeys(map(int, config.seeds.split(","))))
+    arms = {"failure": seeds}
+    for named in filter(None, config.compare.split(",")):
+        arm, _, count = named.partition(":")
+        arms.setdefault(arm, seeds[: int(count)] if count else seeds)
+    return arms
 
 
 def played(missing: list[Config], config: Config, play: Play) -> Iterator[Config]:
@@ -226,18 +234,18 @@ def ended(folder: Path, arm: str, seeds: list[int]) -> np.ndarray:
     return np.stack([last_answers(Path(folder_of(folder, arm, seed))) for seed in seeds])
 
 
-def summarise(folder: Path, arms: list[str], seeds: list[int]) -> Row:
+def summarise(folder: Path, arms: dict[str, list[int]]) -> Row:
     """All cells, and for each arm the means over seeds and the paired difference to `failure`."""
-    found = {"seeds": seeds, "arms": [], "cells": []}
-    reference = ended(folder, "failure", seeds)
-    for arm in arms:
+    found = {"seeds": arms["failure"], "arms": [], "cells": []}
+    for arm, seeds in arms.items():
         cells = [figures(folder, arm, seed) for seed in seeds]
         right = ended(folder, arm, seeds)
-        better = right - reference
+        better = right - ended(folder, "failure", seeds)
         row = {name: mean(one[name] for one in cells) for name in MEANT}
         for name in LEVELS:
             row[name] = {level: mean(one[name][level] for one in cells) for level in cells[0][name]}
-        row |= {"arm": arm, "n": right.shape[1], "to_failure": better.mean()}
+        row |= {"arm": arm, "seeds": len(seeds), "n": right.shape[1]}
+        row["to_failure"] = better.mean()
         row["test_low"], row["test_high"] = around(right)
         row["to_failure_low"], row["to_failure_high"] = interval(better)
         found["arms"].append(row)

@@ -99,8 +99,7 @@ def comparison(found: Row, figure: Any) -> None:
         label = f"{arm['arm']} {accuracy[-1]:.3f}"
         axes.plot(asked, accuracy, color=color, marker="o", markersize=4, label=label)
         axes.vlines(asked[-1], arm["test_low"], arm["test_high"], color=color, linewidth=3)
-    n = len(found["seeds"])
-    axes.set(title=f"What each arm learns from its corrections: mean of {n} seeds, 95 % interval")
+    axes.set(title="What each arm learns from its corrections: mean over seeds, 95 % interval")
     axes.set(xlabel="corrections", ylabel="test accuracy")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 

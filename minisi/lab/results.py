@@ -14,12 +14,12 @@ PAGE = """# Arms compared
 
 {arms}
 
-Each row is the mean over these seeds: {seeds}.  All are asked the same n questions.  The 95 %
-intervals are for other questions, and for other seeds where there are several, if those scatter
-normally; differences are paired by question.  *Levels of the base* is the accuracy on the levels
-that the base was taught, before and after.  *Forgotten*: of each cell of family and level that the
-base was taught what it lost, or 0 where it gained, in points, the mean over all of them; noise
-counts as loss.
+Each row is the mean over its seeds, the first of these: {seeds}.  All are asked the same n
+questions.  The 95 % intervals are for other questions, and for other seeds where there are several,
+if those scatter normally; differences are paired by question and seed.  *Levels of the base* is the
+accuracy on the levels that the base was taught, before and after.  *Forgotten*: of each cell of
+family and level that the base was taught what it lost, or 0 where it gained, in points, the mean
+over all of them; noise counts as loss.
 
 {prices}
 
@@ -56,11 +56,12 @@ corrections of such questions that end in the key, the mean of those rounds.  Le
 are closed: what they gain comes for free."""
 SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
-    "arm | n | base | after (95 % interval) | with right steps | points to `failure`"
+    "arm | seeds | n | base | after (95 % interval) | with right steps | points to `failure`"
     " | levels of the base | forgotten"
 )
 ARM = (
-    "| {arm} | {n:,} | {base:.3f} | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
+    "| {arm} | {seeds} | {n:,} | {base:.3f}"
+    " | **{test_accuracy:.3f}** ({test_low:.3f}-{test_high:.3f})"
     " | {test_right_steps:.3f} | {points} | {known} | {lost} |"
 )
 PRICE_TITLES = (

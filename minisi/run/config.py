@@ -26,8 +26,6 @@ GROUPS = {  # of settings, by the first of each
     "steps": "finetuning",
     "compare": "comparison",
 }
-
-
 GROWING: Row = {  # the defaults where the world opens
     "out": "runs/grow",
     "test": "data/test_levels.jsonl",
@@ -136,7 +134,7 @@ class Config:
     full_lr: float = option(1e-3, "peak learning rate of the arm `full` (Muon and AdamW)")
 
     compare: str = option(
-        "", "arms, or correctors, to compare instead of one run, such as failure,random,self,vote"
+        "", "arms and correctors to compare, as in failure,random,vote:3, which has three seeds"
     )
     jobs: int = option(1, "runs of the comparison side by side, which share the cores", 1)
     seeds: str = option("1,2,3", "seeds of the comparison; each has a base that its arms share")
@@ -240,10 +238,13 @@ def positive(text: str) -> int:
 
 
 def known_names(known: Collection[str], text: str) -> str:
-    """The text, if it is names with commas between, each of them known."""
-    for name in text.split(","):
-        if name and name not in known:
-            raise argparse.ArgumentTypeError(f"no arm is called {name}: take of {', '.join(known)}")
+    """The text, if it is known names with commas between, each with or without a number."""
+    form = f"({'|'.join(known)})(:[1-9][0-9]?)?"
+    for named in filter(None, text.split(",")):
+        if not re.fullmatch(form, named):
+            raise argparse.ArgumentTypeError(
+                f"no arm is called {named}: take of {', '.join(known)}; random:3 has three seeds"
+            )
     return text
 
 

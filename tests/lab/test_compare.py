@@ -98,7 +98,8 @@ def found(tmp_path_factory):
     for arm in ARMS:
         for seed in SEEDS:
             play(folder, arm, seed)
-    return {"command": "python loop.py", "grow": 0, **summarise(folder, list(ARMS), list(SEEDS))}
+    arms = {arm: list(SEEDS) for arm in ARMS}
+    return {"command": "python loop.py", "grow": 0, **summarise(folder, arms)}
 
 
 def test_the_summary_is_json_and_has_the_cells_in_order(found):

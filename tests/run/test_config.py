@@ -139,6 +139,11 @@ def test_a_comparison_of_arms_that_do_not_exist_exits_with_2(value, capsys):
     assert value.split(",")[-1] in message
 
 
+@pytest.mark.parametrize("value", ["random:0", "failure,random:", "random:x", "random:-1"])
+def test_an_arm_of_no_number_of_seeds_exits_with_2(value, capsys):
+    assert "random:3" in refusal(capsys, "--compare", value)
+
+
 @pytest.mark.parametrize("value", ["", "1,x", "1,,2", "1-3", "-1"])
 def test_a_comparison_of_seeds_that_are_none_exits_with_2(value, capsys):
     assert "--seeds" in refusal(capsys, f"--seeds={value}")
