@@ -14,7 +14,7 @@ import string
 from itertools import count, product, zip_longest
 from random import Random
 
-from .family import Family, Solution, Way, up_to
+from .family import Family, Solution, Way, insist, up_to
 
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 ZERO = 0.02  # share of numbers that are 0
@@ -78,6 +78,10 @@ class Columns(Family):
             carry = next_carry
         return ",".join(steps), f"{carry}{digits}".lstrip("0") or "0"
 
+    def cut(self, width: int, rng: Random) -> int:
+        """How many of so many columns are to be in the right half."""
+        return max(1, (width + rng.randrange(2)) // 2)
+
     def halves(self, top: str, bottom: str, rng: Random) -> Way:
         """`3474+5867`: the right columns from `674+267`, the left ones from `349+582`.
 
@@ -86,7 +90,7 @@ class Columns(Family):
         width = max(len(top), len(bottom))
         a = top.zfill(width)
         b = bottom.zfill(width)
-        k = (width + rng.randrange(2)) // 2
+        k = self.cut(width, rng)
         steps, _ = yield f"{rng.randint(5, 9)}{a[-k:]}{self.symbol}{rng.randint(1, 4)}{b[-k:]}"
         right = written(steps)[:k]
         carry = right[-1][-2]
@@ -94,14 +98,32 @@ class Columns(Family):
         pads = [pad for pad in product(range(10), repeat=2) if len({*pad}) > 1]
         x, y = rng.choice([pad for pad in pads if str(self.column(*pad, 0)[0]) == carry])
         left = f"{a[:-k].lstrip('0')}{x}{self.symbol}{b[:-k].lstrip('0')}{y}"
-        steps, answer = yield left
-        digits = answer[:-1] + "".join(step[-1] for step in reversed(right))
-        return f"{','.join(right + written(steps)[1:])}|{digits.lstrip('0') or '0'}"
+        steps, _ = yield left
+        columns = right + written(steps)[1:]
+
+        carry = "0"
+        for column, x, y in zip(columns, reversed(a), reversed(b), strict=True):
+            insist(column.startswith(f"{x}{self.symbol}{y}{self.symbol}{carry}="))
+            carry = column[-2]
+        return f"{','.join(columns)}|{read_off(columns)}"
+
+    def fact(self, a: str, b: str) -> Way:
+        """The value of a small sum or product, which must be the same in both orders."""
+        steps, value = yield f"{a}{self.symbol}{b}"
+        _, again = yield f"{b}{self.symbol}{a}"
+        insist(again == value == read_off(written(steps)))
+        return value
 
 
 def written(steps: str) -> list[str]:
     """The columns among the steps."""
     return [step for step in steps.split(",") if len(step) > len("03<")]
+
+
+def read_off(columns: list[str]) -> str:
+    """The number that the columns of a sum or a difference end in."""
+    digits = "".join(column[-1] for column in reversed(columns))
+    return f"{columns[-1][-2]}{digits}".lstrip("0") or "0"
 
 
 class Add(Columns):
@@ -116,10 +138,7 @@ class Add(Columns):
 
     def parts(self, question: str, rng: Random) -> Way:
         """In two halves."""
-        numbers = question.split("+")
-        if max(map(len, numbers)) == 1:
-            return (yield from self.whole(question))
-        return (yield from self.halves(*numbers, rng))
+        return (yield from self.halves(*question.split("+"), rng))
 
 
 class Sub(Columns):
@@ -165,30 +184,33 @@ class Sub(Columns):
         return ",".join([*compared, steps]), "-" * (sign == "<") + digits
 
     def parts(self, question: str, rng: Random) -> Way:
-        """Compared in two halves, a 1 before each keeping their zeros; then subtracted in two.
+        """Compared in two halves, a digit before each keeping their zeros; then subtracted in two.
 
         What is left and what was taken away must add up again.
         """
         a, b = question.split("-")
         width = max(len(a), len(b))
-        if width == 1:
-            return (yield from self.whole(question))
-        k = (width + rng.randrange(2)) // 2
+        pairs = list(zip(a.zfill(width), b.zfill(width), strict=True))
+        k = self.cut(width, rng)
         compared = []
-        for half in (slice(-k), slice(-k, None)):
-            steps, _ = yield f"1{a.zfill(width)[half]}-1{b.zfill(width)[half]}"
+        for half in filter(None, (pairs[:-k], pairs[-k:])):
+            left, right = map("".join, zip(*half, strict=True))
+            first = rng.randint(1, 9)
+            steps, _ = yield f"{first}{left}-{first}{right}"
             compared += [step for step in steps.split(",")[1:] if step not in written(steps)]
             if compared[-1][-1] != "=":
                 break
-        top, bottom = (b, a) if compared[-1][-1] == "<" else (a, b)
-        difference = ""
-        if compared[-1][-1] != "=":
-            difference = yield from self.halves(top, bottom, rng)
-        steps, _, digits = difference.partition("|")
-        if digits:
-            total = yield from COLUMNS["+"].parts(f"{digits}+{bottom}", rng)
-            if not total.endswith(f"|{top}"):
-                raise ValueError("it does not add up")
+        for step, (x, y) in zip(compared, pairs, strict=False):
+            insist(step[:2] == x + y and (step[2] == "=") == (x == y))
+        sign = compared[-1][-1]
+        if sign == "=":
+            insist(a == b)
+            return "|".join(self.after(compared, ("", "")))
+
+        top, bottom = (b, a) if sign == "<" else (a, b)
+        steps, _, digits = (yield from self.halves(top, bottom, rng)).partition("|")
+        total = yield from COLUMNS["+"].parts(f"{digits}+{bottom}", rng)
+        insist(total.endswith(f"|{top}"))
         return "|".join(self.after(compared, (steps, digits)))
 
 
@@ -229,31 +251,21 @@ class Mul(Columns):
     def parts(self, question: str, rng: Random) -> Way:
         """Each product of two digits, and each sum with what is taken in, by itself."""
         top, bottom = (digits[::-1] for digits in question.split("*"))
-        if len(top) == len(bottom) == 1:
-            return (yield from self.whole(question))
         stands = ["0"] * len(top)
         steps = []
         for row, y in enumerate(bottom):
             carry = "0"
             for place, x in enumerate(top, row):
-                _, worth = yield either(rng, x, "*", y)
+                worth = yield from self.fact(x, y)
                 step = f"{x}*{y}={worth:0>2}"
-                _, worth = yield either(rng, worth, "+", carry)
-                step += f"+{carry}={worth:0>2}"
-                if row:
-                    taken = stands[place]
-                    _, worth = yield either(rng, worth, "+", taken)
+                for taken in (carry, stands[place]) if row else (carry,):
+                    worth = yield from COLUMNS["+"].fact(worth, taken)
                     step += f"+{taken}={worth:0>2}"
                 carry, stands[place] = worth.zfill(2)
                 steps.append(step)
             stands.append(carry)
         digits = "".join(reversed(stands))
         return f"{','.join(steps)}|{digits.lstrip('0') or '0'}"
-
-
-def either(rng: Random, a: str, symbol: str, b: str) -> str:
-    """The question in one of its two orders."""
-    return symbol.join(rng.sample((a, b), 2))
 
 
 COLUMNS = {kind.symbol: kind() for kind in (Add, Sub, Mul)}

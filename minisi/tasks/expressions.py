@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from ..run.runtime import UserError
 from .arithmetic import COLUMNS, SIGNS, number, operation
-from .family import Family, Solution, Way, up_to
+from .family import Family, Solution, Way, insist, up_to
 
-PLAIN = r"\d+[+*-]\d+"  # a question of another family
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
 BRACKETED = 0.8  # share of operands with brackets where none are needed
 WIDTHS = (1, 2, 2, 2, 2, 3)  # digits of such numbers, drawn from these
@@ -215,42 +214,29 @@ class Expr(Family):
         return f"({operation})"
 
     def parts(self, question: str, rng: Random) -> Way:
-        """`((3+4)*2)-5`: some operations by themselves, `(3+4)`, then what is left, `(7*2)-5`."""
+        """`((3+4)*2)-5`: `(3+4)`, `(7*2)` and `(14-5)`, each by itself and in other words."""
         text = self.bare(question)
-        count = len(self.reduce(question, hashed)[0])
-        if count < 2:
-            steps, answer = yield question
-            yield from self.checked(text.strip("()"), answer)
-            return f"{steps}|{answer}"
         done = []
         at = -1  # where the last result stands
-        alone = rng.randrange(1, count)
-        for _ in range(alone):
+        while not re.fullmatch(self.atom, text):
             found = self.first(text, at)
             step, value = yield self.alone(found.text)
-            if not re.fullmatch(self.atom, value):
-                raise ValueError("what was said is no number")
-            yield from self.checked(found.text, value)
+            _, again = yield rng.choice(self.in_other_words(found))
+            insist(again == value and re.fullmatch(self.atom, value) is not None)
+            insist(step == f"{found.text}={value}" or step.startswith(f"{found.text}:"))
             done.append(found.lead + step)
             text, at = self.put(value, text, found)
-        found = self.first(text, at)
-        rest = f"{text[: found.start]}{found.text}{text[found.end :]}"
-        if count - alone > 1:
-            more, answer = yield rest
-        else:
-            more, answer = yield self.alone(found.text)
-            yield from self.checked(found.text, answer)
-        return f"{','.join([*done, found.lead + more])}|{answer}"
+        return f"{','.join(done)}|{text}"
 
-    def checked(self, operation: str, value: str) -> Way:
-        """Ask `17-5` of two numbers once more, as a question of its own; ValueError if it differs.
-
-        It comes in other words, so that a mistake is seldom made twice.
-        """
-        if re.fullmatch(PLAIN, operation):
-            _, again = yield operation
-            if again != value:
-                raise ValueError("asked in other words, it is something else")
+    def in_other_words(self, found: Operation) -> list[str]:
+        """Questions with the same answer: `17-5` of another family, or `(0-3)*4` for `-3*4`."""
+        a, symbol, b = found[:3]
+        worded = []
+        if a[0] == "-":
+            worded.append(f"(0{a}){symbol}{b}")
+        if b[0] == "-":
+            worded.append(f"{a}{symbol}(0{b})")
+        return worded or [found.text]
 
 
 class Logic(Expr):
@@ -272,6 +258,10 @@ class Logic(Expr):
     def alone(self, operation: str) -> str:
         """It needs no brackets."""
         return operation
+
+    def in_other_words(self, found: Operation) -> list[str]:
+        """The operation from right to left."""
+        return [f"{found.right}{found.symbol}{found.left}"]
 
     def allowed(self, a: str, b: str, limit: int) -> list[str]:
         """All."""

@@ -48,12 +48,14 @@ class Family:
         What a model can do in parts it can learn to do at once: least-to-most prompting (Zhou et
         al. 2022, section 2) makes the labels, training on them is the distillation of Christiano
         et al. (2018).  Text is cut and joined: every sum, order and bit of the solution is the
-        model's own; the program knows no sums but those of its padding.  Cuts and padding are
-        drawn, so that different ways check each other.
+        model's own; the program knows no sums but those of its padding.  It looks whether a reply
+        is of what was asked, and asks in other words, so that a mistake is seldom made twice.
         """
         raise ValueError("no way is known")
         yield
 
-    def whole(self, question: str) -> Way:
-        """The way through what is too small to be taken apart."""
-        return "|".join((yield question))
+
+def insist(fits: bool) -> None:
+    """ValueError where a reply does not fit what was asked."""
+    if not fits:
+        raise ValueError("the reply does not fit")

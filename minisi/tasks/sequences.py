@@ -1,11 +1,12 @@
 """Lists to sort and chains of facts to follow."""
 
 import string
+from collections import Counter
 from itertools import pairwise
 from random import Random
 
 from ..run.runtime import UserError
-from .family import Family, Solution, Way, up_to
+from .family import Family, Solution, Way, insist, up_to
 
 
 class Sort(Family):
@@ -36,7 +37,15 @@ class Sort(Family):
         """`sort 5 2 8 3 9 4 7`: all but the last; then that among each half of the others."""
         *first, last = question.split(" ")
         if len(first) < 3:
-            return (yield from self.whole(question))
+            text = "|".join((yield question))
+        else:
+            text = yield from self.insert(first, last, rng)
+        answer = text.split("|")[1]
+        insist(Counter(answer.split(" ")) == Counter(question.split(" ")[1:]))
+        return text
+
+    def insert(self, first: list[str], last: str, rng: Random) -> Way:
+        """One more number among others that are sorted."""
         steps, done = yield " ".join(first)
         numbers = done.split(" ")
         low = numbers[: (len(numbers) + 1) // 2]
@@ -98,14 +107,12 @@ class Chain(Family):
     def parts(self, question: str, rng: Random) -> Way:
         """`c>f,a>c,f>b,b>e from a 4`: some hops, then the others by the facts that are left."""
         facts, _, start, hops = question.split(" ")
-        if hops == "1":
-            return (yield from self.whole(question))
         known = facts.split(",")
-        k = (int(hops) + rng.randrange(2)) // 2
+        k = max(1, (int(hops) + rng.randrange(2)) // 2)
         steps, at = yield f"{','.join(rng.sample(known, len(known)))} from {start} {k}"
-        first = steps.split(",")
-        left = [fact for fact in known if fact not in first]
-        more, answer = yield f"{','.join(left)} from {at} {int(hops) - k}"
-        if {*first, *more.split(",")} - {*known}:
-            raise ValueError("a step is no fact of the question")
-        return f"{steps},{more}|{answer}"
+        if k < int(hops):
+            left = [fact for fact in known if fact not in steps.split(",")]
+            more, at = yield f"{','.join(left)} from {at} {int(hops) - k}"
+            steps += f",{more}"
+        insist({*steps.split(",")} <= {*known} and steps.endswith(f">{at}"))
+        return f"{steps}|{at}"

@@ -5,7 +5,7 @@ from random import Random
 
 from ..run.runtime import UserError
 from .arithmetic import operation
-from .family import Family, Solution, Way, up_to
+from .family import Family, Solution, Way, insist, up_to
 
 PEOPLE = "tom ann ben eva sam mia leo zoe max ida kim jon"
 OBJECTS = "apples books coins cards shells pens cups stones nuts eggs stamps maps"
@@ -71,13 +71,19 @@ class Story(Family):
         )
 
     def parts(self, question: str, rng: Random) -> Way:
-        """Some events, then the others from the number that is left."""
+        """Each event by itself; what it is taken to mean, such as `7+3`, is asked alone too."""
         head, *events = question.removesuffix(": how many?").split(", ")
-        name, has, _, things = head.split(" ")
-        if len(events) < 2:
-            return (yield from self.whole(question))
-        k = rng.randrange(1, len(events))
-        steps, value = yield f"{', '.join([head, *events[:k]])}: how many?"
-        rest = ", ".join([f"{name} {has} {value} {things}", *events[k:]])
-        more, answer = yield f"{rest}: how many?"
-        return f"{steps},{more}|{answer}"
+        name, has, value, things = head.split(" ")
+        if not events:
+            return "|".join((yield question))
+        done = []
+        for event in events:
+            step, left = yield f"{name} {has} {value} {things}, {event}: how many?"
+            meant = re.split("[:=]", step)[0]
+            n = event.split(" ")[1]
+            insist(meant in (f"{value}+{n}", f"{value}-{n}"))
+            _, again = yield meant
+            insist(again == left and left.isdecimal())
+            done.append(step)
+            value = left
+        return f"{','.join(done)}|{value}"

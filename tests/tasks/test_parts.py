@@ -1,7 +1,7 @@
 """Questions taken apart, with answers to the parts that are right."""
 
 import re
-from functools import cache
+from functools import cache, partial
 from random import Random
 
 import pytest
@@ -93,41 +93,69 @@ def test_questions_that_a_person_may_type_have_parts_too(question):
 @pytest.mark.parametrize(
     "question",
     [
-        *("3+4", "3-5", "7*8", "-3*4", "sort 5", "sort 5 2", "5 and 3"),
-        *("a>b,b>c from a 1", "ann has 3 pens: how many?", "ann has 3 pens, buys 4: how many?"),
+        *("sort 5", "sort 5 2", "a>b from a 1", "ann has 3 pens: how many?"),
     ],
 )
 def test_what_is_too_small_is_asked_as_it_stands(question):
     assert through(question) == (solve(question).target, [question])
 
 
-CHECKED = [  # a question, one of its parts, what is said to that, and whether it is noticed
-    ("(34+9)", "34+9", ("x", "33"), True),
-    ("(34+9)", "(34+9)", ("x", "33"), True),
-    ("(34+9)-5", "34+9", ("x", "33"), True),
-    ("(34+9)-5", "(43-5)", ("x", "39"), True),
-    ("(-4+9)-5", "(-4+9)", ("x", "6"), False),  # nobody else is asked of numbers below zero
+MISTAKES = [  # a question, one of its parts, and a wrong reply to that
+    ("(34+9)", "34+9", ("x", "33")),
+    ("(34+9)", "(34+9)", ("34+9:x", "33")),
+    ("(34+9)-5", "34+9", ("x", "33")),
+    ("(34+9)-5", "(34+9)", ("34+6:4+6+0=10,3+0+1=04", "43")),
+    ("(34+9)-5", "(43-5)", ("43-5:x", "39")),
+    ("(3+4)-5", "(3+4)", ("3+4=7,7+0=7", "7")),
+    ("(-4+9)-5", "(-4+9)", ("-4+9:9-4=6", "6")),
+    ("(-4+9)-5", "(0-4)+9", ("x", "6")),
+    ("52 and 37", "37 and 52", ("x", "10")),
+    ("52 and 37", "52 and 37", ("52 and 36=12", "12")),
+    ("7*8", "8*7", ("x", "58")),
+    ("7*8", "7*8", ("7*8=56+0=56", "88")),
+    ("sort 3 1 2", "sort 3 1", ("3", "1 1")),
+    ("a>b,b>c from a 1", "a>b,b>c from a 1", ("a>c", "c")),
+    ("ann has 3 pens, buys 4: how many?", "3+4", ("3+4+0=08", "8")),
+    ("ann has 3 pens, buys 4: how many?", "ann has 3 pens, buys 4: how many?", ("3+5=8", "8")),
 ]
 
 
-@pytest.mark.parametrize(("question", "part", "said", "noticed"), CHECKED)
-def test_what_was_worked_out_is_asked_in_other_words(question, part, said, noticed):
+@pytest.mark.parametrize(("question", "part", "said"), MISTAKES)
+def test_a_mistake_in_a_part_is_noticed(question, part, said):
     def answer(asked):
         return said if asked == part else perfect(asked)
 
-    text, parts = through(question, answer)
-    assert part in parts
-    assert (text == "") == noticed
+    texts = []
+    for seed in range(6):
+        text, parts = through(question, answer, seed)
+        texts += [text] * (part in parts)
+    assert texts
+    assert not any(texts)
+
+
+def forgetful(asked, known, said):
+    """Solutions in which one step is always another one."""
+    steps, answer = perfect(asked)
+    return steps.replace(known, said), answer
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_difference_must_add_up(seed):
-    def forgetful(asked):
-        steps, answer = perfect(asked)
-        return steps.replace("6-6-1=19", "6-6-1=00"), answer
-
-    assert "6-6-1=19" in solve("1265-166").steps
-    assert through("1265-166", forgetful, seed)[0] == ""
+@pytest.mark.parametrize(
+    ("question", "known", "said"),
+    [
+        ("1265-166", "6-6-1=19", "6-6-1=00"),  # what is left and what was taken don't add up
+        ("44-43", "43>", "43="),
+        ("960-960", "66=", "66<"),
+        ("4352-4351", "55=,", ""),
+        ("3474+5867", "4+8+1=13", "3+8+1=12"),  # the digit of another column
+        ("1114+10", ",1+0+0=01", ""),
+        ("15+26", "1+2+1=04", "1+2+0=03"),  # a carry that is forgotten
+    ],
+)
+def test_columns_must_be_of_the_question_and_fit_each_other(question, known, said, seed):
+    text, _ = through(question, partial(forgetful, known=known, said=said), seed)
+    assert known in solve(question).steps
+    assert text == ""
 
 
 def test_a_family_that_knows_no_way_says_so():
@@ -137,7 +165,12 @@ def test_a_family_that_knows_no_way_says_so():
 
 # What the parts are like.
 
-HELPING = {"mul": ["add"], "sub": ["add"], "expr": ["add", "sub", "mul"]}  # families of parts
+HELPING = {  # families of parts
+    "mul": ["add"],
+    "sub": ["add"],
+    "expr": ["add", "sub", "mul"],
+    "story": ["add", "sub"],
+}
 
 
 @each_family
@@ -200,11 +233,14 @@ def test_a_chain_goes_on_by_the_facts_that_are_left(seed):
 # Different ways check each other.
 
 
+CHECKED = ("mul", "expr", "logic", "story")  # their one way asks for each thing twice
+
+
 @each_family
 def test_different_draws_go_different_ways_and_the_same_draws_the_same(family):
     question = max(asked(family, 5, 20), key=len)
     ways = {tuple(through(question, seed=seed)[1]) for seed in range(12)}
-    assert len(ways) > 2
+    assert len(ways) > 2 or family in CHECKED
     assert through(question, seed=1) == through(question, seed=1)
 
 
@@ -213,7 +249,6 @@ def test_different_draws_go_different_ways_and_the_same_draws_the_same(family):
     [
         ("3474+5867", (0, 1), 5),
         ("5867-3474", (1, 2), 5),
-        ("3474*2", (0, 1, 2), 2),
         ("sort 5 2 8 3 9 4 7", (1, 2), 5),
         ("c>f,a>c,f>b,b>e from a 4", (0,), 5),
     ],
@@ -226,13 +261,7 @@ def test_padding_and_order_are_drawn(question, turns, least):
 
 @pytest.mark.parametrize(
     "question",
-    [
-        "34745+58679",
-        "(3+4)*2-5+1",
-        "(2 and 3) or (7 or 1) xor 5",
-        "c>f,a>c,f>b,b>e,e>g from a 5",
-        "ann has 9 pens, buys 4, eats 2, buys 1, eats 3: how many?",
-    ],
+    ["34745+58679", "34745-58679", "c>f,a>c,f>b,b>e,e>g from a 5"],
 )
 def test_cuts_are_drawn(question):
     ways = [through(question, seed=seed)[1] for seed in range(30)]
