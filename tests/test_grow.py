@@ -128,7 +128,7 @@ def test_what_the_detector_is_fitted_on_rises_with_the_levels(growing, monkeypat
 
 @pytest.mark.parametrize("corrector", ["solver", "vote"])
 def test_a_run_that_grows_goes_on_as_if_it_had_never_stopped(corrector, growing, tmp_path):
-    given = {"corrector": corrector, "samples": 4, "mastery": 0.1}
+    given = {"corrector": corrector, "samples": 2, "mastery": 0.0}
     whole = growing("whole", rounds=3, **given)
     for rounds in (0, 2, 3):
         cut = growing("cut", rounds=rounds, **given)
