@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_finished_runs_are_kept_and_one_that_was_cut_short_goes_on(
 def test_arms_share_their_steps_where_not_each_correction_is_found(
     corrector, tmp_path, small_test_set, monkeypatch
 ):
-    monkeypatch.setattr(student, "generate", mostly)
+    monkeypatch.setattr(student, "generate", partial(mostly, of=10))
     monkeypatch.setattr(student, "confirm", unconfirmed)
     changed = {"corrector": corrector, "compare": "random,matched", "seeds": "1", "samples": 2}
     compare.compare(settings(tmp_path, small_test_set, **changed), loop.loop)
@@ -140,6 +141,21 @@ def test_an_arm_may_have_fewer_seeds_and_is_paired_with_those(copied, tmp_path, 
     after = [cell["test_accuracy"] for cell in comparison(copied)["cells"]]
     assert random["seeds"] == 1
     assert random["to_failure"] == pytest.approx(after[2] - after[0])
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("random:3", "there are 2 seeds"),
+        ("random:0", "there are 2 seeds"),
+        ("failure:1", "failure has 2 seeds already"),
+        ("random:1,random", "random has 1 seeds already"),
+    ],
+)
+def test_a_number_of_seeds_that_makes_no_sense_is_refused(named, told, copied, small_test_set):
+    config = settings(copied, small_test_set, compare=named, seeds="1,2")
+    with pytest.raises(UserError, match=told):
+        compare.compare(config, pytest.fail)
 
 
 def test_a_comparison_refuses_a_base_of_other_settings(compared, tmp_path, small_test_set):

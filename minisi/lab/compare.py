@@ -92,7 +92,12 @@ def seeds_of(config: Config) -> dict[str, list[int]]:
     arms = {"failure": seeds}
     for named in filter(None, config.compare.split(",")):
         arm, _, count = named.partition(":")
-        arms.setdefault(arm, seeds[: int(count)] if count else seeds)
+        number = int(count or len(seeds))
+        if not 0 < number <= len(seeds):
+            raise UserError(f"--compare {named}: there are {len(seeds)} seeds, give more --seeds")
+        own = arms.setdefault(arm, seeds[:number])
+        if len(own) != number:
+            raise UserError(f"--compare {named}: {arm} has {len(own)} seeds already")
     return arms
 
 

@@ -96,7 +96,7 @@ def comparison(found: Row, figure: Any) -> None:
         for points in curves:
             axes.plot(*np.transpose(points), color=color, alpha=0.2)
         asked, accuracy = np.mean(curves, 0).T
-        label = f"{arm['arm']} {accuracy[-1]:.3f}"
+        label = f"{arm['arm']} {accuracy[-1]:.3f} ({len(curves)} seeds)"
         axes.plot(asked, accuracy, color=color, marker="o", markersize=4, label=label)
         axes.vlines(asked[-1], arm["test_low"], arm["test_high"], color=color, linewidth=3)
     axes.set(title="What each arm learns from its corrections: mean over seeds, 95 % interval")

@@ -54,7 +54,7 @@ Levels that were the highest open one.  A level opens when the teacher sees the 
 beside its view stands the accuracy on the frozen test set then.  *Labels right* is the share of
 corrections of such questions that end in the key, the mean of those rounds.  Levels above the last
 are closed: what they gain comes for free."""
-SHORT = "{arm:10} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
+SHORT = "{arm:10} {seeds} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | seeds | n | base | after (95 % interval) | with right steps | points to `failure`"
     " | levels of the base | forgotten"

@@ -119,7 +119,8 @@ class Checker(Teacher):
     def solutions(self, problems: list[Problem], stream: Stream) -> list[str]:
         """What the model says in parts or when sampled, if it is accepted.
 
-        Two of the texts must agree in every step, for a right answer can come of wrong steps.
+        A right answer can come of wrong steps: two of the texts must agree in every step.  Ways
+        through parts that are all the same count too, for there each part was asked twice.
         """
         config = self.config
         count = config.samples

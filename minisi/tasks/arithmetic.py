@@ -11,6 +11,7 @@ Each step is a fact small enough to be met often, and what is decided is written
 import operator
 import re
 import string
+from collections.abc import Generator
 from itertools import count, product, zip_longest
 from random import Random
 
@@ -68,19 +69,13 @@ class Columns(Family):
     def columns(self, top: str, bottom: str) -> Solution:
         """`7+6+0=13,...`: carry 1 and write 3."""
         steps = []
-        digits = ""
         carry = 0
         pairs = zip_longest(map(int, reversed(top)), map(int, reversed(bottom)), fillvalue=0)
         for x, y in pairs:
             next_carry, digit = self.column(x, y, carry)
             steps.append(f"{x}{self.symbol}{y}{self.symbol}{carry}={next_carry}{digit}")
-            digits = f"{digit}{digits}"
             carry = next_carry
-        return ",".join(steps), f"{carry}{digits}".lstrip("0") or "0"
-
-    def cut(self, width: int, rng: Random) -> int:
-        """How many of so many columns are to be in the right half."""
-        return max(1, (width + rng.randrange(2)) // 2)
+        return ",".join(steps), read_off(steps)
 
     def halves(self, top: str, bottom: str, rng: Random) -> Way:
         """`3474+5867`: the right columns from `674+267`, the left ones from `349+582`.
@@ -88,31 +83,35 @@ class Columns(Family):
         The last column of the second question hands on the carry of the first.
         """
         width = max(len(top), len(bottom))
-        a = top.zfill(width)
-        b = bottom.zfill(width)
-        k = self.cut(width, rng)
-        steps, _ = yield f"{rng.randint(5, 9)}{a[-k:]}{self.symbol}{rng.randint(1, 4)}{b[-k:]}"
-        right = written(steps)[:k]
-        carry = right[-1][-2]
-
-        pads = [pad for pad in product(range(10), repeat=2) if len({*pad}) > 1]
-        x, y = rng.choice([pad for pad in pads if str(self.column(*pad, 0)[0]) == carry])
-        left = f"{a[:-k].lstrip('0')}{x}{self.symbol}{b[:-k].lstrip('0')}{y}"
-        steps, _ = yield left
-        columns = right + written(steps)[1:]
+        a, b = (number.zfill(width) for number in (top, bottom))
+        k = cut(width, rng)
+        right = f"{rng.randint(5, 9)}{a[-k:]}{self.symbol}{rng.randint(1, 4)}{b[-k:]}"
+        columns = (yield from columns_of(right))[:k]
+        if k < width:
+            carry = columns[-1][-2]
+            pads = [pad for pad in product(range(10), repeat=2) if len({*pad}) > 1]
+            x, y = rng.choice([pad for pad in pads if str(self.column(*pad, 0)[0]) == carry])
+            left = f"{a[:-k].lstrip('0')}{x}{self.symbol}{b[:-k].lstrip('0')}{y}"
+            columns += (yield from columns_of(left))[1:]
 
         carry = "0"
         for column, x, y in zip(columns, reversed(a), reversed(b), strict=True):
-            insist(column.startswith(f"{x}{self.symbol}{y}{self.symbol}{carry}="))
+            asked = f"{x}{self.symbol}{y}{self.symbol}{carry}="
+            insist(re.fullmatch(rf"{re.escape(asked)}\d\d", column))
             carry = column[-2]
         return f"{','.join(columns)}|{read_off(columns)}"
 
     def fact(self, a: str, b: str) -> Way:
         """The value of a small sum or product, which must be the same in both orders."""
-        steps, value = yield f"{a}{self.symbol}{b}"
+        value = read_off((yield from columns_of(f"{a}{self.symbol}{b}")))
         _, again = yield f"{b}{self.symbol}{a}"
-        insist(again == value == read_off(written(steps)))
+        insist(again == value)
         return value
+
+
+def cut(width: int, rng: Random) -> int:
+    """How many of so many columns go into the right half."""
+    return max(1, (width + rng.randrange(2)) // 2)
 
 
 def written(steps: str) -> list[str]:
@@ -124,6 +123,14 @@ def read_off(columns: list[str]) -> str:
     """The number that the columns of a sum or a difference end in."""
     digits = "".join(column[-1] for column in reversed(columns))
     return f"{columns[-1][-2]}{digits}".lstrip("0") or "0"
+
+
+def columns_of(question: str) -> Generator[str, Solution, list[str]]:
+    """The columns of the reply, if they end in its answer."""
+    steps, answer = yield question
+    columns = written(steps)
+    insist(answer == read_off(columns))
+    return columns
 
 
 class Add(Columns):
@@ -190,8 +197,8 @@ class Sub(Columns):
         """
         a, b = question.split("-")
         width = max(len(a), len(b))
-        pairs = list(zip(a.zfill(width), b.zfill(width), strict=True))
-        k = self.cut(width, rng)
+        pairs = list(map("".join, zip(a.zfill(width), b.zfill(width), strict=True)))
+        k = cut(width, rng)
         compared = []
         for half in filter(None, (pairs[:-k], pairs[-k:])):
             left, right = map("".join, zip(*half, strict=True))
@@ -200,15 +207,13 @@ class Sub(Columns):
             compared += [step for step in steps.split(",")[1:] if step not in written(steps)]
             if compared[-1][-1] != "=":
                 break
-        for step, (x, y) in zip(compared, pairs, strict=False):
-            insist(step[:2] == x + y and (step[2] == "=") == (x == y))
-        sign = compared[-1][-1]
-        if sign == "=":
-            insist(a == b)
-            return "|".join(self.after(compared, ("", "")))
-
+        said = ",".join(compared)
+        sign = said[-1]
+        insist(said == "=,".join(pairs[: len(compared)]) + sign and sign in "<=>")
         top, bottom = (b, a) if sign == "<" else (a, b)
-        steps, _, digits = (yield from self.halves(top, bottom, rng)).partition("|")
+        difference = "|0" if sign == "=" else (yield from self.halves(top, bottom, rng))
+        steps, _, digits = difference.partition("|")
+        insist((digits == "0") == (sign == "="))
         total = yield from COLUMNS["+"].parts(f"{digits}+{bottom}", rng)
         insist(total.endswith(f"|{top}"))
         return "|".join(self.after(compared, (steps, digits)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..run.runtime import UserError
 from .arithmetic import COLUMNS, SIGNS, number, operation
-from .family import Family, Solution, Way, insist, up_to
+from .family import Family, Solution, Way, forms, insist, up_to
 
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
 BRACKETED = 0.8  # share of operands with brackets where none are needed
@@ -215,27 +215,36 @@ class Expr(Family):
 
     def parts(self, question: str, rng: Random) -> Way:
         """`((3+4)*2)-5`: `(3+4)`, `(7*2)` and `(14-5)`, each by itself and in other words."""
-        text = self.bare(question)
+        _, (text, *_) = self.reduce(question, hashed)
         done = []
         at = -1  # where the last result stands
         while not re.fullmatch(self.atom, text):
             found = self.first(text, at)
             step, value = yield self.alone(found.text)
-            _, again = yield rng.choice(self.in_other_words(found))
-            insist(again == value and re.fullmatch(self.atom, value) is not None)
-            insist(step == f"{found.text}={value}" or step.startswith(f"{found.text}:"))
+            other = rng.choice(self.in_other_words(found))
+            more, again = yield other
+            insist(again == value and re.fullmatch(self.atom, value))
+            insist(self.fits(found, step, value, more if other == found.text else ""))
             done.append(found.lead + step)
             text, at = self.put(value, text, found)
         return f"{','.join(done)}|{text}"
 
+    def fits(self, found: Operation, step: str, value: str, columns: str) -> bool:
+        """Whether a step is of its operation, and the columns those that were found again.
+
+        Below zero nobody else knows the columns.
+        """
+        if columns:
+            return step in forms(found.text, columns, value)
+        return step.startswith(f"{found.text}:") and step.endswith(f"={value}")
+
     def in_other_words(self, found: Operation) -> list[str]:
         """Questions with the same answer: `17-5` of another family, or `(0-3)*4` for `-3*4`."""
-        a, symbol, b = found[:3]
         worded = []
-        if a[0] == "-":
-            worded.append(f"(0{a}){symbol}{b}")
-        if b[0] == "-":
-            worded.append(f"{a}{symbol}(0{b})")
+        if found.left[0] == "-":
+            worded.append(f"(0{found.left}){found.symbol}{found.right}")
+        if found.right[0] == "-":
+            worded.append(f"{found.left}{found.symbol}(0{found.right})")
         return worded or [found.text]
 
 
@@ -262,6 +271,10 @@ class Logic(Expr):
     def in_other_words(self, found: Operation) -> list[str]:
         """The operation from right to left."""
         return [f"{found.right}{found.symbol}{found.left}"]
+
+    def fits(self, found: Operation, step: str, value: str, columns: str) -> bool:
+        """Numbers are all as long."""
+        return step == f"{found.text}={value}" and len(value) == len(found.left)
 
     def allowed(self, a: str, b: str, limit: int) -> list[str]:
         """All."""

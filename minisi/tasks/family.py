@@ -49,13 +49,19 @@ class Family:
         al. 2022, section 2) makes the labels, training on them is the distillation of Christiano
         et al. (2018).  Text is cut and joined: every sum, order and bit of the solution is the
         model's own; the program knows no sums but those of its padding.  It looks whether a reply
-        is of what was asked, and asks in other words, so that a mistake is seldom made twice.
+        is of what was asked.  Where there are several ways they are drawn, so that they check each
+        other; where there is one, it asks in other words too.
         """
         raise ValueError("no way is known")
-        yield
+        yield  # which makes it a generator
 
 
-def insist(fits: bool) -> None:
+def insist(fits: object) -> None:
     """ValueError where a reply does not fit what was asked."""
     if not fits:
         raise ValueError("the reply does not fit")
+
+
+def forms(asked: str, steps: str, value: str) -> tuple[str, str]:
+    """How the step of `asked`, an operation, may look: of two digits, or worked out in columns."""
+    return f"{asked}={value}", f"{asked}:{steps}={value}"

@@ -1,5 +1,6 @@
 """Lists to sort and chains of facts to follow."""
 
+import re
 import string
 from collections import Counter
 from itertools import pairwise
@@ -40,8 +41,9 @@ class Sort(Family):
             text = "|".join((yield question))
         else:
             text = yield from self.insert(first, last, rng)
-        answer = text.split("|")[1]
-        insist(Counter(answer.split(" ")) == Counter(question.split(" ")[1:]))
+        numbers = question.split(" ")[1:]
+        for i, line in enumerate(re.split("[,|]", text), 1):
+            insist(Counter(line.split(" ")) == Counter(numbers[:i]))
         return text
 
     def insert(self, first: list[str], last: str, rng: Random) -> Way:
@@ -106,13 +108,14 @@ class Chain(Family):
 
     def parts(self, question: str, rng: Random) -> Way:
         """`c>f,a>c,f>b,b>e from a 4`: some hops, then the others by the facts that are left."""
-        facts, _, start, hops = question.split(" ")
+        facts, _, at, hops = question.split(" ")
         known = facts.split(",")
         k = max(1, (int(hops) + rng.randrange(2)) // 2)
-        steps, at = yield f"{','.join(rng.sample(known, len(known)))} from {start} {k}"
-        if k < int(hops):
-            left = [fact for fact in known if fact not in steps.split(",")]
-            more, at = yield f"{','.join(left)} from {at} {int(hops) - k}"
-            steps += f",{more}"
-        insist({*steps.split(",")} <= {*known} and steps.endswith(f">{at}"))
-        return f"{steps}|{at}"
+        steps = []
+        for count in filter(None, (k, int(hops) - k)):
+            text, at = yield f"{','.join(rng.sample(known, len(known)))} from {at} {count}"
+            more = text.split(",")
+            insist({*more} <= {*known} and len(more) == count and text.endswith(f">{at}"))
+            known = [fact for fact in known if fact not in more]
+            steps += more
+        return f"{','.join(steps)}|{at}"

@@ -5,7 +5,7 @@ from random import Random
 
 from ..run.runtime import UserError
 from .arithmetic import operation
-from .family import Family, Solution, Way, insist, up_to
+from .family import Family, Solution, Way, forms, insist, up_to
 
 PEOPLE = "tom ann ben eva sam mia leo zoe max ida kim jon"
 OBJECTS = "apples books coins cards shells pens cups stones nuts eggs stamps maps"
@@ -75,14 +75,17 @@ class Story(Family):
         head, *events = question.removesuffix(": how many?").split(", ")
         name, has, value, things = head.split(" ")
         if not events:
-            return "|".join((yield question))
+            steps, left = yield question
+            insist(steps == left == value)
+            return f"{steps}|{left}"
         done = []
         for event in events:
             step, left = yield f"{name} {has} {value} {things}, {event}: how many?"
             meant = re.split("[:=]", step)[0]
             n = event.split(" ")[1]
             insist(meant in (f"{value}+{n}", f"{value}-{n}"))
-            _, again = yield meant
+            more, again = yield meant
+            insist(step in forms(meant, more, left))
             insist(again == left and left.isdecimal())
             done.append(step)
             value = left

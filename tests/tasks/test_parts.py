@@ -2,11 +2,13 @@
 
 import re
 from functools import cache, partial
+from itertools import count
 from random import Random
 
 import pytest
 
 from minisi.method.teacher import together
+from minisi.run.runtime import UserError
 from minisi.tasks import arithmetic
 from minisi.tasks.families import FAMILIES, family_of
 from minisi.tasks.family import Family
@@ -32,7 +34,7 @@ def through(question, answer=perfect, seed=0):
             reply = answer(parts[-1])
     except StopIteration as end:
         return end.value, parts
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, UserError):
         return "", parts
 
 
@@ -114,8 +116,15 @@ MISTAKES = [  # a question, one of its parts, and a wrong reply to that
     ("7*8", "8*7", ("x", "58")),
     ("7*8", "7*8", ("7*8=56+0=56", "88")),
     ("sort 3 1 2", "sort 3 1", ("3", "1 1")),
+    ("sort 3 1 2", "sort 3 1", ("x", "1 3")),
+    ("sort 5 2", "sort 5 2", ("x", "2 5")),
+    ("52 and 37", "52 and 37", ("52 and 37:x=12", "12")),
+    ("(97-6)", "(97-6)", ("97-6:", "91")),
+    ("(97-6)", "(97-6)", ("97-6:7-6-0=01,9-0-0=09=91", "91")),
     ("a>b,b>c from a 1", "a>b,b>c from a 1", ("a>c", "c")),
+    ("ann has 3 pens: how many?", "ann has 3 pens: how many?", ("x", "3")),
     ("ann has 3 pens, buys 4: how many?", "3+4", ("3+4+0=08", "8")),
+    ("ann has 8 pens, buys 14: how many?", "8+14", ("8+4+0=12,0+1+1=03", "32")),
     ("ann has 3 pens, buys 4: how many?", "ann has 3 pens, buys 4: how many?", ("3+5=8", "8")),
 ]
 
@@ -156,6 +165,40 @@ def test_columns_must_be_of_the_question_and_fit_each_other(question, known, sai
     text, _ = through(question, partial(forgetful, known=known, said=said), seed)
     assert known in solve(question).steps
     assert text == ""
+
+
+GARBAGE = (
+    "",
+    "|",
+    "1",
+    "=",
+    "x=1+2,",
+    "5-3-0=0+",
+    "31<,5-3-0=02",
+    "52 and 37:",
+    "a>b,b>",
+    " ",
+    "--1",
+)
+
+
+@each_family
+def test_whatever_is_said_to_a_part_it_does_not_fit_or_it_does(family):
+    rng = Random(family)
+    for seed, question in enumerate(asked(family, 4, 60)):
+        spoilt = rng.randrange(6)
+        turns = count()
+
+        def answer(part, spoilt=spoilt, turns=turns):
+            steps, said = perfect(part)
+            if next(turns) != spoilt:
+                return steps, said
+            at = rng.randrange(len(steps))
+            steps = rng.choice((rng.choice(GARBAGE), f"{steps[:at]}{steps[at + 1 :]}"))
+            return steps, rng.choice((rng.choice(GARBAGE), said))
+
+        text, _ = through(question, answer, seed)  # no other errors than those of a way
+        assert text == "" or text.endswith(f"|{solve(question).answer}"), question
 
 
 def test_a_family_that_knows_no_way_says_so():
