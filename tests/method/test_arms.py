@@ -193,6 +193,10 @@ def test_by_parts_is_what_the_ways_agree_on_or_else_what_is_said_at_once(agreed,
     if agreed:
         wanted = [problem.target for problem in problems]
         assert sum(map(str.__eq__, texts, wanted)) > len(problems) / 2
+        sure = [attempt.completion.probabilities for attempt in attempts]
+        assert all(
+            known == [0.0] for known, text in zip(sure, texts, strict=True) if text in wanted
+        )
         assert asked.tokens > 2 * len(problems)
     else:
         assert texts == ["at once|1"] * len(problems)
