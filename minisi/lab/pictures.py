@@ -91,14 +91,14 @@ def comparison(found: Row, figure: Any) -> None:
     axes = figure.subplots()
     best_first = sorted(found["arms"], key=lambda arm: -arm["test_accuracy"])
     for i, arm in enumerate(best_first):
-        color = f"C{i % 10}"
+        look = {"color": f"C{i % 10}", "linestyle": "-" if i < 10 else "--"}
         curves = [cell["curve"] for cell in found["cells"] if cell["arm"] == arm["arm"]]
         for points in curves:
-            axes.plot(*np.transpose(points), color=color, alpha=0.2)
+            axes.plot(*np.transpose(points), **look, alpha=0.2)
         asked, accuracy = np.mean(curves, 0).T
-        label = f"{arm['arm']} {accuracy[-1]:.3f} ({len(curves)} seeds)"
-        axes.plot(asked, accuracy, color=color, marker="o", markersize=4, label=label)
-        axes.vlines(asked[-1], arm["test_low"], arm["test_high"], color=color, linewidth=3)
+        label = f"{arm['arm']} {accuracy[-1]:.3f} (seeds: {len(curves)})"
+        axes.plot(asked, accuracy, **look, marker="o", markersize=4, label=label)
+        axes.vlines(asked[-1], arm["test_low"], arm["test_high"], look["color"], linewidth=3)
     axes.set(title="What each arm learns from its corrections: mean over seeds, 95 % interval")
     axes.set(xlabel="corrections", ylabel="test accuracy")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
