@@ -141,9 +141,12 @@ def test_the_readme_has_a_line_for_every_arm_and_corrector():
     assert sorted(rows) == sorted([*ARMS, *TEACHERS])
 
 
-def test_the_results_are_those_of_the_committed_comparison():
-    found = json.loads((ROOT / "data" / "compare.json").read_text())
-    assert (ROOT / "data" / "RESULTS.md").read_text() == results(found)
+@pytest.mark.parametrize(
+    ("page", "figures"), [("RESULTS.md", "compare.json"), ("GROWTH.md", "growth.json")]
+)
+def test_the_results_are_those_of_the_committed_comparisons(page, figures):
+    found = json.loads((ROOT / "data" / figures).read_text())
+    assert (ROOT / "data" / page).read_text() == results(found)
 
 
 def test_the_readme_tells_the_means_of_the_committed_comparison():
