@@ -14,8 +14,8 @@ PAGE = """# Arms compared
 
 {arms}
 
-Each row is the mean over its seeds, the first of these: {seeds}.  Where arms have other seeds, their
-points can be compared, and their means can't.  All are asked the same n questions.  The 95 %
+Each row is the mean over its seeds, the first of these: {seeds}.  Where arms have other seeds,
+their points can be compared, and their means can't.  All are asked the same n questions.  The 95 %
 intervals are for other questions, and for other seeds where there are several, if those scatter
 normally; differences are paired by question and seed.  *Levels of the base* is the accuracy on the
 levels that the base was taught, before and after.  *Forgotten*: of each cell of family and level
