@@ -22,33 +22,36 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def a_run(arm="failure", last=None, failed=None, **given):
-    """As much of a run as knows where to look, after a round with this level and mastery."""
+    """As much of a run as knows where to look, after a round with these figures."""
     config = configure({"grow": 6, **given})
-    played = (
-        [dict(zip(("levels", "mastery", "failing"), (*last, failed), strict=True))] if last else []
-    )
+    names = ("levels", "coverage_above", "mastery", "failing")
+    played = [dict(zip(names, (*last, failed), strict=True))] if last else []
     journal = SimpleNamespace(rows=played)
     run = Run.__new__(Run)
     run.config, run.arm, run.journal, run.families = config, ARMS[arm], journal, list(FAMILIES)
     return run
 
 
-LEVELS = [  # after what, and how many are open
-    (None, 4),
-    ((4, 0.84), 4),
-    ((4, 0.85), 5),
-    ((5, 0.2), 5),
-    ((6, 1.0), 6),
+LEVELS = [  # after which level, labels of the one above and mastery, and how many are open
+    ("failure", None, 4),
+    ("failure", (4, 0.74, 1.0), 4),
+    ("failure", (4, 0.75, 0.0), 5),
+    ("failure", (6, 1.0, 1.0), 6),
+    ("ladder", None, 4),
+    ("ladder", (4, 1.0, 0.84), 4),
+    ("ladder", (5, 0.0, 0.85), 6),
+    ("ladder", (6, 1.0, 1.0), 6),
+    ("wide", None, 6),
+    ("wide", (6, 0.0, 0.0), 6),
 ]
 
 
-@pytest.mark.parametrize(("last", "levels"), LEVELS)
-def test_a_level_opens_when_the_one_below_is_mastered_and_none_beyond_the_last(last, levels):
-    assert a_run(last=last).levels == levels
-    assert a_run("wide", last=last and (6, last[1])).levels == 6
+@pytest.mark.parametrize(("arm", "last", "levels"), LEVELS)
+def test_a_level_opens_when_the_arm_says_so_and_none_beyond_the_last(arm, last, levels):
+    assert a_run(arm, last).levels == levels
 
 
-@pytest.mark.parametrize("last", [None, (4, 0.2), (4, 1.0)])
+@pytest.mark.parametrize("last", [None, (4, 0.0, 0.2), (4, 1.0, 1.0)])
 def test_a_world_that_does_not_grow_stays_as_it_is(last):
     assert a_run(last=last, grow=0).levels == 4
 
@@ -57,7 +60,7 @@ def test_a_world_that_does_not_grow_stays_as_it_is(last):
 def test_a_share_of_the_questions_goes_where_most_failed_and_to_a_new_level(arm, focus):
     cells = [f"{family}/{level}" for family in FAMILIES for level in range(1, 5)]
     failed = dict.fromkeys(cells, 0.0) | {"expr/3": 0.8, "logic/4": 0.4}
-    run = a_run(arm, (4, 0.9), failed, focus=focus)
+    run = a_run(arm, (4, 0.9, 0.0), failed, focus=focus)
     count = 2000
     found = Counter((problem.family, problem.level) for problem in run.fresh(count))
     share = focus if arm == "failure" else 0.0
@@ -96,15 +99,24 @@ def test_levels_open_one_after_the_other_and_the_last_one_ends_the_run(growing):
     levels = [row["levels"] for row in made]
     assert levels[0] == 4
     for row, following in zip(made, levels[1:], strict=False):
-        assert following == min(6, row["levels"] + (row["mastery"] >= 0.3))
+        assert row["coverage_above"] == 1  # by who has the solutions
+        assert following == min(6, row["levels"] + 1)
     assert levels[-1] == 6
     assert [row["round"] for row in made if row["levels"] == 6 and row["mastery"] >= 0.3] == [
         made[-1]["round"]
     ]
 
 
-def test_nothing_opens_where_nothing_is_mastered(growing):
-    made = growing(mastery=1.0, rounds=2)
+def test_a_level_opens_where_enough_of_it_has_labels(growing):
+    made = growing(corrector="vote", samples=2, coverage=0.3, rounds=3)
+    levels = [row["levels"] for row in made]
+    for row, following in zip(made, levels[1:], strict=False):
+        assert following == min(6, row["levels"] + (row["coverage_above"] >= 0.3))
+    assert all(0 < row["coverage_above"] < 1 for row in made)
+
+
+def test_nothing_opens_without_labels(growing):
+    made = growing(corrector="vote", coverage=1.0, rounds=2)
     assert [row["levels"] for row in made] == [4, 4, 4]
 
 
@@ -128,7 +140,7 @@ def test_what_the_detector_is_fitted_on_rises_with_the_levels(growing, monkeypat
 
 @pytest.mark.parametrize("corrector", ["solver", "vote"])
 def test_a_run_that_grows_goes_on_as_if_it_had_never_stopped(corrector, growing, tmp_path):
-    given = {"corrector": corrector, "samples": 2, "mastery": 0.0}
+    given = {"corrector": corrector, "samples": 2, "coverage": 0.0, "mastery": 1.0}
     whole = growing("whole", rounds=3, **given)
     for rounds in (0, 2, 3):
         cut = growing("cut", rounds=rounds, **given)
@@ -139,12 +151,12 @@ def test_a_run_that_grows_goes_on_as_if_it_had_never_stopped(corrector, growing,
 
 
 def test_runs_that_grow_are_compared_and_their_levels_told(growing, tmp_path, small_test_set):
-    given = {"grow": 5, "mastery": 0.3, "rounds": 3, "compare": "vote,wide"}
+    given = {"grow": 5, "mastery": 0.3, "rounds": 3, "compare": "vote,ladder,wide"}
     given |= {"samples": 2, "seeds": "1", "dev_questions": 64, "out": f"{tmp_path}/all"}
     compare.compare(settings(tmp_path, small_test_set, **given), loop.loop)
     told = json.loads((tmp_path / "all" / "compare.json").read_text())
     opened = {cell["arm"]: {row["levels"] for row in cell["rounds"]} for cell in told["cells"]}
-    assert opened["failure"] == {4, 5}
+    assert opened["failure"] == opened["ladder"] == {4, 5}
     assert opened["wide"] == {5}
     page = (tmp_path / "all" / "RESULTS.md").read_text()
     assert "opened after round" in page

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..method.arms import Arm
 from ..method.attempt import Attempt
+from ..run.runtime import Row
 from ..tasks.problems import balanced
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
     return [(a.problem.prompt, a.correction) for a in attempts if a.correction]
 
 
+def mastered(config: Config, row: Row) -> bool:
+    """The next level opens when the highest is known well."""
+    return row["mastery"] >= config.mastery
+
+
 def by_parts(config: Config, student: Student, attempts: list[Attempt]) -> None:
     """What three of four ways through a question's parts agree on, or else what is said at once.
 
@@ -118,6 +124,7 @@ ARMS = {
     "restart": Arm(restarts=True, recalls=collected, gates=False),
     "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved),
     "parts": Arm(asks=by_parts),
+    "ladder": Arm(opens=mastered),
     "wide": Arm(opens_late=False),
     "even": Arm(focuses=False),
     "static": Arm(pick=nothing, keeps_own=False),

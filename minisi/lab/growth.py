@@ -2,58 +2,59 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from ..run.journal import Row
 from .report import table
 
 # Of each round, what is told of it.
-KEPT = ("levels", "mastery", "by_level", "corrections", "seconds", "label_precision_by_level")
+KEPT = (
+    *("levels", "mastery", "coverage_above", "by_level"),
+    *("corrections", "seconds", "label_precision_by_level"),
+)
 TITLES = (
-    "arm | seed | level | opened after round | minutes | corrections | base | at its end | as the"
-    " teacher saw it | at the end of all | labels right"
+    "arm | seed | level | opened after round | minutes | corrections | had labels | base | a round"
+    " later | at the end | labels right, at least"
 )
 LINE = (
-    "| {arm} | {seed} | {level} | {round} | {minutes:.0f} | {corrections:,} | {base:.3f}"
-    " | {then:.3f} | {seen:.3f} | **{end:.3f}** | {labels} |"
+    "| {arm} | {seed} | {level} | {round} | {minutes:.0f} | {corrections:,} | {covered} |"
+    " {base:.3f} | {then:.3f} | **{end:.3f}** | {labels} |"
 )
 
 
-def openings(cell: Row) -> Iterator[Row]:
-    """Each level that was the highest open one: when it opened, and how well it was known.
+def openings(cell: Row, lowest: int) -> Iterator[Row]:
+    """Of each level from `lowest` on that opened: when that was, and how well it was known.
 
-    `then` is in the last round in which it was the highest, of which `seen` is the teacher's view.
+    `then` is the accuracy after the first round in which it was open.
     """
     rounds = cell["rounds"]
-    for level in dict.fromkeys(row["levels"] for row in rounds):
+    for level in range(lowest, rounds[-1]["levels"] + 1):
         name = str(level)
         if name not in rounds[0]["by_level"]:  # no test question is of it
             continue
         before = [row for row in rounds if row["levels"] < level]
-        highest = [row for row in rounds if row["levels"] == level]
-        last = highest[-1]
+        played = [row for row in rounds[1:] if row["levels"] >= level] or rounds[-1:]
         found = {"arm": cell["arm"], "seed": cell["seed"], "level": level}
         found["round"] = max(0, len(before) - 1)
         found["minutes"] = sum(row["seconds"] for row in before) / 60
         found["corrections"] = before[-1]["corrections"] if before else 0
+        found["covered"] = f"{before[-1]['coverage_above']:.3f}" if before else ""
         found["base"] = rounds[0]["by_level"][name]
-        found["then"] = last["by_level"][name]
-        found["seen"] = last["mastery"]
+        found["then"] = played[0]["by_level"][name]
         found["end"] = rounds[-1]["by_level"][name]
-        found["labels"] = labels_right(highest, name)
+        found["labels"] = labels_right(played, name)
         yield found
 
 
 def labels_right(rounds: list[Row], level: str) -> str:
-    """The share of a level's labels that are right, the mean of rounds; empty without labels."""
+    """The share of a level's labels that are right, the lowest of rounds; empty without labels."""
     shares = [row["label_precision_by_level"].get(level) for row in rounds]
     known = [share for share in shares if share is not None]
-    return f"{np.mean(known):.3f}" if known else ""
+    return f"{min(known):.3f}" if known else ""
 
 
 def opened(cells: list[Row]) -> str:
-    """The table of all levels that were the highest in any run."""
+    """The table of all levels from the highest that was open at first, in any run."""
+    lowest = min(cell["rounds"][0]["levels"] for cell in cells)
     lines = []
     for cell in cells:
-        lines += [LINE.format(**found) for found in openings(cell)]
+        lines += [LINE.format(**found) for found in openings(cell, lowest)]
     return table(TITLES, lines)

@@ -34,7 +34,10 @@ LEARNED = (
     " confidence of {confidence:.2f}. The correction was `{completion}`. Asked again, it was right."
 )
 STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
-OPENS = "level {0} opens: {mastery:.0%} of the dev questions of level {levels} are right"
+OPENS = (
+    "level {0} opens: {coverage_above:.0%} of its dev questions have labels,"
+    " and of level {levels} {mastery:.0%} are right"
+)
 ROOM = 32  # columns of a shown question
 SCORE_TITLES = "score | AUROC | ECE | AURC | precision | recall"
 SET_TITLES = (

@@ -5,6 +5,7 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..run.config import Config
+from ..run.runtime import Row
 from .attempt import Attempt
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ def at_once(config: Config, student: "Student", attempts: list[Attempt]) -> None
     student.answer(attempts)
 
 
+def labelled(config: Config, row: Row) -> bool:
+    """The next level opens when the teacher can label most of it: what has labels can be learned."""
+    return row["coverage_above"] >= config.coverage
+
+
 def unchanged(attempts: list[Attempt]) -> None:
     """Corrections stay as they are."""
 
@@ -42,7 +48,8 @@ class Arm(NamedTuple):
     recalls: Callable | None = None  # what is learned in place of the memory
     trains: Callable | None = None  # what is trained in place of an adapter
     restarts: bool = False  # each round trains the base
-    opens_late: bool = True  # where the world grows, a level opens when the one below is mastered
+    opens: Callable = labelled  # where the world grows, when the next level opens
+    opens_late: bool = True  # and that not all are open from the start
     focuses: bool = True  # and more is asked where more fails
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered

@@ -22,7 +22,7 @@ class Exam(NamedTuple):
     right: list[bool]
     higher: list[Attempt]  # of the level above, for the detector alone
     detector: Detector
-    asked: tuple[int, ...] = ()  # levels of all questions, of those too that can't be marked
+    asked: tuple[int, ...] = ()  # levels of all these, of those too that can't be marked
 
     @property
     def accuracy(self) -> float:
@@ -34,6 +34,11 @@ class Exam(NamedTuple):
         pairs = zip(self.attempts, self.right, strict=True)
         right = sum(ok for attempt, ok in pairs if attempt.problem.level == level)
         return right / max(1, self.asked.count(level))
+
+    def coverage(self, level: int) -> float:
+        """The share of a level's questions that can be marked."""
+        marked = [attempt.problem.level for attempt in [*self.attempts, *self.higher]]
+        return marked.count(level) / max(1, self.asked.count(level))
 
 
 class Gated(NamedTuple):
@@ -90,7 +95,7 @@ def examine(run: Run) -> Exam:
     higher = beyond(rng, "dev", run.levels, count // 2, run.families)
     attempts = answered(run, markable(run, "dev", taught))
     above = answered(run, markable(run, "beyond", higher))
-    asked = tuple(problem.level for problem in taught)
+    asked = tuple(problem.level for problem in [*taught, *higher])
     return fitted(run, attempts, marked(run, attempts), above, asked)
 
 
@@ -129,8 +134,9 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
 def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
     """What the next round goes by, as the teacher sees it.
 
-    That is how many levels are open, whether the highest is mastered, and the share that failed of
-    each family and level: of this round's questions, or of the dev questions where none was judged.
+    That is how many levels are open, how well the highest is known, how many questions of the one
+    above have labels, and the share that failed of each family and level: of this round's
+    questions, or of the dev questions where none was judged.
     """
     new = [attempt for attempt in attempts if attempt.verdict and not attempt.again]
     judged = [(attempt.cell, attempt.verdict.flagged) for attempt in new]
@@ -138,4 +144,9 @@ def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
         pairs = zip(exam.attempts, exam.right, strict=True)
         judged = [(attempt.cell, not right) for attempt, right in pairs]
     failed = shares((f"{family}/{level}", failed) for (family, level), failed in judged)
-    return {"levels": run.levels, "mastery": exam.mastery(run.levels), "failing": failed}
+    return {
+        "levels": run.levels,
+        "mastery": exam.mastery(run.levels),
+        "coverage_above": exam.coverage(run.levels + 1),
+        "failing": failed,
+    }

@@ -8,7 +8,7 @@ from random import Random
 from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.config import Config
-from ..run.journal import Journal, Row, has_mastered
+from ..run.journal import Journal, Row
 from ..run.progress import Progress
 from ..run.ranks import check_same
 from ..run.runtime import dice
@@ -61,13 +61,13 @@ class Run:
 
     @property
     def levels(self) -> int:
-        """Levels 1 to this are open: as the world grows, one more when the highest is mastered."""
+        """Levels 1 to this are open: as the world grows, one more when the arm says so."""
         config = self.config
         rows = self.journal.rows
         if not rows:
             return config.levels if self.arm.opens_late else max(config.levels, config.grow)
         last = rows[-1]["levels"]
-        return last + (last < config.grow and has_mastered(config, rows))
+        return last + (last < config.grow and self.arm.opens(config, rows[-1]))
 
     def dice(self, purpose: str) -> Random:
         """The round's generator for one use of randomness."""

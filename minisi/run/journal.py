@@ -9,14 +9,12 @@ from .files import append_rows, read_rows, sha256
 from .runtime import Row, UserError, belonging
 
 
-def has_mastered(config: Config, rows: list[Row]) -> bool:
-    """Whether the teacher last saw enough right answers at the highest open level."""
-    return bool(rows) and rows[-1]["mastery"] >= config.mastery
-
-
 def is_over(config: Config, rows: list[Row]) -> bool:
-    """Whether these are all rounds, or all levels that were to open are mastered."""
-    grown = has_mastered(config, rows) and 0 < config.grow <= rows[-1]["levels"]
+    """Whether these are all rounds, or the last level that was to open is mastered."""
+    if not rows:
+        return False
+    last = rows[-1]
+    grown = 0 < config.grow <= last["levels"] and last["mastery"] >= config.mastery
     return grown or len(rows) > config.rounds
 
 

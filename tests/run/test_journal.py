@@ -11,7 +11,7 @@ import torch
 from minisi.run.checkpoint import LOGS, commit, lock
 from minisi.run.config import Config
 from minisi.run.files import append_rows, read_rows, write
-from minisi.run.journal import Journal, has_mastered, is_over
+from minisi.run.journal import Journal, is_over
 from minisi.run.runtime import UserError
 
 WORDS = "a checksum"  # of the vocabulary
@@ -184,10 +184,8 @@ def test_a_run_is_over_when_all_levels_that_were_to_open_are_mastered(
     levels, mastery, grow, over, config
 ):
     config = replace(config, grow=grow)
-    assert not has_mastered(config, [])
     assert not is_over(config, [])
     rows = [row(0, levels, mastery)]
-    assert has_mastered(config, rows) == (mastery >= 0.85)
     assert is_over(config, rows) == over
 
 
