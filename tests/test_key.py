@@ -136,7 +136,7 @@ def test_with_vote_nothing_in_a_whole_run_looks_into_the_key(threshold, play, ke
 
 
 def test_with_vote_nothing_looks_into_the_key_while_the_world_grows(play, key):
-    made = play(corrector="vote", grow=6, mastery=0.1, focus=0.5, depth=2)
+    made = play(corrector="vote", grow=6, coverage=0.0, focus=0.5, depth=2)
     assert key.trusting == 0
     assert [row["levels"] for row in made] == [4, 5, 6]
     assert all(max(row["failing"].values()) > 0 for row in made)

@@ -8,7 +8,7 @@ import torch
 from ..model import lora
 from ..model.generate import generate
 from ..model.gpt import GPT
-from ..model.optim import adamw, build
+from ..model.optim import AdamW, build
 from ..model.tokenizer import Codec
 from ..model.trainer import encode, fit
 from ..run.config import Config
@@ -70,7 +70,7 @@ def bench(device: str) -> None:
     asked = tokens * len(prompts) / decode()
     print(f"decoding: {tokens:,.0f} tokens/s, {asked:,.0f} questions/s, probabilities included")
     weights = lora.add(model.requires_grad_(False).blocks, config.r, config.lora_alpha)
-    optimizers = [adamw(weights, config.lr)]
+    optimizers = [AdamW(weights, config.lr)]
     adapted = rate(train, 8)
     print(f"lora: {adapted:,.0f} tokens/s, a step takes {full / adapted:.2f} of a full step")
     drawn = rate(lambda: len(balanced(rng, "train", config.levels, 1000)))

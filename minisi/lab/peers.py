@@ -10,14 +10,13 @@ from functools import partial
 from math import inf
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 from torch.nn.utils.rnn import pad_sequence
-from torch.optim import AdamW, Optimizer
 
 from ..model import lora
 from ..model.generate import generate
 from ..model.gpt import GPT
-from ..model.optim import adamw, build
+from ..model.optim import AdamW, Optimizer, build
 from ..model.tokenizer import EOS, Codec
 from ..model.trainer import Example, encode, fit
 from ..run.config import Config
@@ -118,7 +117,7 @@ def padded(examples: list[Example], device: str) -> Padded:
     return tuple(part.to(device) for part in batch)
 
 
-def their_steps(model: nn.Module, optimizer: Optimizer, batches: list[Padded]) -> None:
+def their_steps(model: nn.Module, optimizer: optim.Optimizer, batches: list[Padded]) -> None:
     """A step a batch."""
     for ids, mask, labels in batches:
         model(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
@@ -198,7 +197,7 @@ def steps(model: GPT, config: Config, codec: Codec) -> None:
     def told(name: str, ours: Work, theirs: nn.Module) -> None:
         """Print a ratio for rows as they were drawn, and for rows that were sorted first."""
         trained = [weight for weight in theirs.parameters() if weight.requires_grad]
-        optimizer = AdamW(trained, lr=RATE, fused=True)
+        optimizer = optim.AdamW(trained, lr=RATE, fused=True)
         alike = chunks(sorted(examples, key=length), config.base_batch)
         for order, some in (("filled up", batches), ("filled up, of like length", alike)):
             rows = [padded(batch, device) for batch in some]
@@ -212,7 +211,7 @@ def steps(model: GPT, config: Config, codec: Codec) -> None:
 
     theirs = adapted_olmo(model, config)
     weights = lora.add(model.requires_grad_(False).blocks, config.r, config.lora_alpha)
-    adapted = partial(our_steps, model, [adamw(weights, RATE)], batches)
+    adapted = partial(our_steps, model, [AdamW(weights, RATE)], batches)
     told("LoRA step, PEFT on OlmoForCausalLM", adapted, theirs)
     print(f"LoRA step, a step of all weights: {ratio(adapted, full, as_it_comes=False):.2f} times")
 

@@ -51,10 +51,10 @@ GROWTH = """
 
 {}
 
-Levels that were the highest open one.  A level opens when the teacher sees the one below mastered:
-beside its view stands the accuracy on the frozen test set then.  *Labels right* is the share of
-corrections of such questions that end in the key, the mean of those rounds.  Levels above the last
-are closed: what they gain comes for free."""
+Each level that opened.  It *had labels*: the teacher could label so many of its fresh dev questions
+when it opened.  *A round later* is the accuracy on the frozen test set after the first round that
+asked it.  *Labels right* is the share of corrections of such questions that end in the key, in the
+worst round.  Levels above the last are closed: what they gain comes for free."""
 SHORT = "{arm:10} {seeds} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | seeds | n | base | after (95 % interval) | with right steps | points to `failure`"

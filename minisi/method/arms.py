@@ -27,7 +27,7 @@ def at_once(config: Config, student: "Student", attempts: list[Attempt]) -> None
 
 
 def labelled(config: Config, row: Row) -> bool:
-    """The next level opens when the teacher can label most of it: what has labels can be learned."""
+    """The next level opens when the teacher can label most of it: that can be learned."""
     return row["coverage_above"] >= config.coverage
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-from torch.optim import Optimizer
-
 from ..model import lora
-from ..model.optim import adamw, schedule
+from ..model.optim import AdamW, Optimizer, schedule
 from ..model.trainer import Example, encode, fit
 from ..run.checkpoint import write_tensors
 from ..run.files import append_rows
@@ -95,7 +93,7 @@ def adapters(run: Run, batches: Batches, rate: float) -> Learned:
     config = run.config
     generator = torch_dice("cpu", config.seed, "adapters", run.round)
     weights = lora.add(run.model.blocks, config.r, config.lora_alpha, generator)
-    learned = train(run, [adamw(weights, config.lr)], batches, rate)
+    learned = train(run, [AdamW(weights, config.lr)], batches, rate)
     learned.set_strength = partial(lora.scale, run.model)
     path = run.folder / f"adapters/round_{run.round:02d}.pt"
     write_tensors(path, lora.state(run.model))

@@ -5,7 +5,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
 
 from ..run import ranks
 
@@ -26,6 +25,69 @@ def orthogonalise(G: Tensor, steps: int) -> Tensor:
     return X.mT if tall else X
 
 
+class Optimizer:
+    """Parameters, the peak of their learning rate, and a state: tensors by name.
+
+    That of torch.optim loads a compiler, which costs each program a second and 70 MiB.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+        self.params = list(params)
+        self.lr = lr
+        self.state = {}
+
+    def kept(self, name: str, like: Tensor) -> Tensor:
+        """A tensor of the state, zeros at first."""
+        if name not in self.state:
+            self.state[name] = torch.zeros_like(like)
+        return self.state[name]
+
+    def step(self, rate: float = 1.0) -> None:
+        """One step, at this share of the peak rate."""
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.params:
+            p.grad = None
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state` that was saved."""
+        device = self.params[0].device
+        self.state = {name: tensor.to(device) for name, tensor in state.items()}
+
+
+class AdamW(Optimizer):
+    """Loshchilov & Hutter 2019, with the moments that small batches want, without decay.
+
+    Every parameter needs a gradient.
+    """
+
+    @torch.no_grad()
+    def step(self, rate: float = 1.0) -> None:
+        """One step, by torch's kernel, which takes all parameters at once."""
+        moments = [
+            [self.kept(f"{name} {i}", p) for i, p in enumerate(self.params)]
+            for name in ("mean", "square")
+        ]
+        steps = self.kept("steps", self.params[0].new_zeros(()))
+        steps += 1
+        torch._fused_adamw_(
+            self.params,
+            [p.grad for p in self.params],
+            *moments,
+            [],
+            [steps] * len(self.params),
+            lr=rate * self.lr,
+            beta1=0.9,
+            beta2=0.95,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+
+
 class Muon(Optimizer):
     """Nesterov momentum, orthogonalised, in fp32, matrices of one shape as one stack.
 
@@ -38,39 +100,33 @@ class Muon(Optimizer):
     def __init__(
         self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, ns_steps: int = 3
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "ns_steps": ns_steps})
+        super().__init__(params, lr)
+        self.momentum = momentum
+        self.work = partial(orthogonalise, steps=ns_steps)
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, rate: float = 1.0) -> None:
         """One step for every parameter that has a gradient."""
-        for group in self.param_groups:
-            shapes = {}
-            for p in group["params"]:
-                if p.grad is not None:
-                    shapes.setdefault(p.shape, []).append(p)
-            for (m, n), params in shapes.items():
-                grads = torch.stack([p.grad for p in params])  # (N, m, n)
-                state = self.state[params[0]]  # of the whole stack
-                momentum = state.setdefault("momentum", torch.zeros_like(grads))
-                momentum.lerp_(grads, 1 - group["momentum"])
-                nesterov = grads.lerp_(momentum, group["momentum"])
-                tall = n if m == 3 * n else m
-                work = partial(orthogonalise, steps=group["ns_steps"])
-                update = ranks.divided(work, nesterov.view(-1, tall, n))
-                size = group["lr"] * 0.2 * max(tall, n) ** 0.5
-                torch._foreach_add_(params, update.view_as(grads).unbind(), alpha=-size)
-
-
-def adamw(params: Iterable[Tensor], lr: float) -> Optimizer:
-    """AdamW with the moments that small batches want, without decay."""
-    return AdamW(params, lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+        shapes = {}
+        for p in self.params:
+            if p.grad is not None:
+                shapes.setdefault(p.shape, []).append(p)
+        for (m, n), params in shapes.items():
+            grads = torch.stack([p.grad for p in params])  # (N, m, n)
+            momentum = self.kept(f"{m} x {n}", grads)
+            momentum.lerp_(grads, 1 - self.momentum)
+            nesterov = grads.lerp_(momentum, self.momentum)
+            tall = n if m == 3 * n else m
+            update = ranks.divided(self.work, nesterov.view(-1, tall, n))
+            size = rate * self.lr * 0.2 * max(tall, n) ** 0.5
+            torch._foreach_add_(params, update.view_as(grads).unbind(), alpha=-size)
 
 
 def build(model: nn.Module, blocks: nn.Module, lr: float) -> list[Optimizer]:
     """Muon for the matrices of `blocks`, AdamW for the rest of the model."""
     inside = set(blocks.parameters())
     rest = [p for p in model.parameters() if p not in inside]
-    return [Muon(blocks.parameters(), lr), adamw(rest, lr)]
+    return [Muon(blocks.parameters(), lr), AdamW(rest, lr)]
 
 
 def schedule(step: int, steps: int) -> float:

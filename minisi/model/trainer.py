@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from ..run import ranks
 from ..run.runtime import give_back
 from .gpt import in_line
+from .optim import Optimizer
 from .tokenizer import EOS, Codec
 
 Example = tuple[list[int], list[int]]  # token ids: prompt, target (end-of-text included)
@@ -78,18 +78,13 @@ def fit(
     loss, or a weight at the end, is not finite.
     """
     model.train()
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    for group in groups:
-        group.setdefault("initial_lr", group["lr"])
     losses = []
     steps = first
     tokens = 0
     for examples in batches:
-        for group in groups:
-            group["lr"] = group["initial_lr"] * rates[steps]
         loss, count = backward(model, examples, prompt_weights[steps])
         for optimizer in optimizers:
-            optimizer.step()
+            optimizer.step(rates[steps])
             optimizer.zero_grad()
         losses.append(loss)
         steps += 1
@@ -114,7 +109,7 @@ def mean(losses: list[Tensor]) -> float:
 
 def snapshot(model: nn.Module, optimizers: list[Optimizer]) -> dict[str, Any]:
     """All that training goes on from."""
-    states = [optimizer.state_dict() for optimizer in optimizers]
+    states = [optimizer.state for optimizer in optimizers]
     return {"model": model.state_dict(), "optimizers": states}
 
 

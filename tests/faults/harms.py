@@ -115,7 +115,7 @@ class Poison:
         trainer.fit = self.poisoned_fit
 
     def poisoned_fit(self, model, optimizers, batches, *rest, **more):
-        weight = optimizers[0].param_groups[0]["params"][0]
+        weight = optimizers[0].params[0]
         return self.fit(model, optimizers, self.poisoned(batches, weight), *rest, **more)
 
     def poisoned(self, batches, weight):

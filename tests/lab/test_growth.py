@@ -8,12 +8,12 @@ from minisi.lab import pictures
 from minisi.lab.growth import opened, openings
 
 
-def row(levels, mastery, known, labels):
-    """A round: the open levels, the teacher's view, accuracy and labels by level."""
+def row(levels, covered, known, labels):
+    """A round: the open levels, the share of the next that has labels, and figures by level."""
     names = [str(level) for level in range(1, len(known) + 1)]
     return {
         "levels": levels,
-        "mastery": mastery,
+        "coverage_above": covered,
         "by_level": dict(zip(names, known, strict=True)),
         "corrections": 100 * levels,
         "seconds": 60.0,
@@ -34,21 +34,22 @@ def cell(arm, rounds):
 
 
 def test_each_level_that_was_open_has_its_story():
-    first, second = openings(cell("failure", ROUNDS))
+    first, second = openings(cell("failure", ROUNDS), 1)
     assert (first["level"], first["round"], first["minutes"], first["corrections"]) == (1, 0, 0, 0)
-    assert (first["base"], first["then"], first["seen"], first["end"]) == (0.5, 0.8, 0.9, 0.9)
+    assert (first["covered"], first["base"], first["then"], first["end"]) == ("", 0.5, 0.8, 0.9)
     assert first["labels"] == "0.900"
-    told = [second[name] for name in ("level", "round", "minutes", "corrections")]
-    assert told == [2, 1, 2, 100]
-    assert (second["base"], second["then"], second["seen"], second["end"]) == (0.1, 0.8, 0.9, 0.8)
-    assert second["labels"] == "0.800"
+    told = [second[name] for name in ("level", "round", "minutes", "corrections", "covered")]
+    assert told == [2, 1, 2, 100, "0.900"]
+    assert (second["base"], second["then"], second["end"]) == (0.1, 0.5, 0.8)
+    assert second["labels"] == "0.700"
 
 
 def test_a_run_that_opened_nothing_has_one_level_without_labels():
-    page = opened([cell("static", ROUNDS[:1]), cell("vote", ROUNDS)])
-    assert page.count("| vote | 3 |") == 2
+    wide = [{**row, "levels": 2} for row in ROUNDS]
+    page = opened([cell("static", ROUNDS[:1]), cell("vote", ROUNDS), cell("wide", wide)])
+    assert page.count("| vote | 3 |") == page.count("| wide | 3 |") == 2
     (line,) = [line for line in page.splitlines() if "static" in line]
-    assert line == "| static | 3 | 1 | 0 | 0 | 0 | 0.500 | 0.500 | 0.200 | **0.500** |  |"
+    assert line == "| static | 3 | 1 | 0 | 0 | 0 |  | 0.500 | 0.500 | **0.500** |  |"
 
 
 def test_the_picture_has_a_map_for_each_run():

@@ -263,9 +263,20 @@ def test_where_there_is_no_key_an_exam_has_the_questions_that_were_agreed_on(mon
     marks = inside + higher
     assert exam.right == inside
     assert exam.detector == fit(said, marks, len(exam.attempts), -1.0, run.teacher.caution)
+    asked = [problem.level for _, problems in voted for problem in problems]
+    assert exam.asked == tuple(asked)
+    assert 0 < exam.coverage(LEVELS + 1) == len(exam.higher) / asked.count(LEVELS + 1) < 1
 
 
 def test_a_level_is_mastered_by_the_share_of_all_its_questions_that_are_marked_right():
     attempts = [Attempt(Problem("add", level, "1+1")) for level in (1, 2, 2, 2)]
     exam = Exam(attempts, [True, True, True, False], [], Detector(RAW, 0.0), (1, 1, 2, 2, 2, 2))
     assert [exam.mastery(level) for level in (1, 2, 3)] == [0.5, 0.5, 0]
+
+
+def test_a_level_is_covered_by_the_share_of_its_questions_that_can_be_marked():
+    inside, higher = (
+        [Attempt(Problem("add", level, "1+1")) for level in levels] for levels in ((1, 2), (3, 3))
+    )
+    exam = Exam(inside, [True, False], higher, Detector(RAW, 0.0), (1, 2, 2, 3, 3, 3, 3))
+    assert [exam.coverage(level) for level in (1, 2, 3, 4)] == [1, 0.5, 0.5, 0]

@@ -1,10 +1,10 @@
-"""Muon against torch's, and the schedule."""
+"""The optimisers against torch's, and the schedule."""
 
 import pytest
 import torch
 from torch.nn import Parameter
 
-from minisi.model.optim import Muon, build, orthogonalise, schedule
+from minisi.model.optim import AdamW, Muon, build, orthogonalise, schedule
 
 SHAPES = [(30, 8), (8, 24), (16, 16)]
 
@@ -36,6 +36,23 @@ def test_a_few_steps_of_muon_go_where_torchs_go(shape, ns_steps, device, monkeyp
         torchs.step()
     moved = (theirs - start).norm()
     assert (ours - theirs).norm() < 1e-4 * moved
+
+
+def test_steps_of_adamw_go_where_torchs_go(device):
+    start = [normal(*shape, device=device) for shape in SHAPES]
+    ours, theirs = copies(start), copies(start)
+    adamw = AdamW(ours, lr=0.02)
+    torchs = torch.optim.AdamW(theirs, lr=0.02, betas=(0.9, 0.95), weight_decay=0.0)
+    for step, rate in enumerate((1.0, 0.5, 0.1)):
+        torchs.param_groups[0]["lr"] = 0.02 * rate
+        for seed, pair in enumerate(zip(ours, theirs, strict=True)):
+            for p in pair:
+                p.grad = normal(*p.shape, device=device, seed=10 * step + seed)
+        adamw.step(rate)
+        torchs.step()
+    torch.testing.assert_close(ours, theirs)
+    adamw.zero_grad()
+    assert all(p.grad is None for p in ours)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 5])
@@ -124,10 +141,9 @@ def ids_of(weights):
 def test_each_weight_has_one_optimiser_and_blocks_have_muon(tiny):
     model = tiny()
     muon, adamw = build(model, model.blocks, 0.1)
-    (matrices,) = (group["params"] for group in muon.param_groups)
-    (rest,) = (group["params"] for group in adamw.param_groups)
-    assert ids_of(matrices) == ids_of(model.blocks.parameters())
-    assert ids_of(rest) == ids_of([model.embed.weight, model.head.weight])
+    assert (type(muon), type(adamw)) == (Muon, AdamW)
+    assert ids_of(muon.params) == ids_of(model.blocks.parameters())
+    assert ids_of(adamw.params) == ids_of([model.embed.weight, model.head.weight])
 
 
 @pytest.mark.parametrize("steps", [1, 30, 60, 240, 1000])

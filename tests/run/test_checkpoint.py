@@ -106,7 +106,7 @@ def test_an_optimiser_comes_back_as_it_was(tmp_path, new_model):
     model = new_model()
     optimizers = build(model, model.blocks, 0.01)
     train_a_step(model, optimizers, 1)
-    states = [optimizer.state_dict() for optimizer in optimizers]
+    states = [optimizer.state for optimizer in optimizers]
     commit(tmp_path, 1, {"model": model.state_dict(), "optimizers": states}, BASE)
 
     state = read_state(tmp_path)
