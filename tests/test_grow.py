@@ -42,7 +42,7 @@ LEVELS = [  # after which level, labels of the one above and mastery, and how ma
     ("ladder", (5, 0.0, 0.85), 6),
     ("ladder", (6, 1.0, 1.0), 6),
     ("wide", None, 6),
-    ("wide", (6, 0.0, 0.0), 6),
+    ("wide", (5, 0.0, 0.0), 6),
 ]
 
 

@@ -7,12 +7,12 @@ from .report import table
 
 # Of each round, what is told of it.
 KEPT = (
-    *("levels", "mastery", "coverage_above", "by_level"),
-    *("corrections", "seconds", "label_precision_by_level"),
+    *("levels", "coverage_above", "by_level", "corrections", "seconds"),
+    "label_precision_by_level",
 )
 TITLES = (
-    "arm | seed | level | opened after round | minutes | corrections | had labels | base | a round"
-    " later | at the end | labels right, at least"
+    "arm | seed | level | opened after round | minutes | corrections | could be marked | base"
+    " | a round later | at the end | labels right, at least"
 )
 LINE = (
     "| {arm} | {seed} | {level} | {round} | {minutes:.0f} | {corrections:,} | {covered} |"
@@ -33,10 +33,10 @@ def openings(cell: Row, lowest: int) -> Iterator[Row]:
         before = [row for row in rounds if row["levels"] < level]
         played = [row for row in rounds[1:] if row["levels"] >= level] or rounds[-1:]
         found = {"arm": cell["arm"], "seed": cell["seed"], "level": level}
-        found["round"] = max(0, len(before) - 1)
+        found["round"] = len(before) - 1 if before else "-"
         found["minutes"] = sum(row["seconds"] for row in before) / 60
         found["corrections"] = before[-1]["corrections"] if before else 0
-        found["covered"] = f"{before[-1]['coverage_above']:.3f}" if before else ""
+        found["covered"] = f"{before[-1]['coverage_above']:.3f}" if before else "-"
         found["base"] = rounds[0]["by_level"][name]
         found["then"] = played[0]["by_level"][name]
         found["end"] = rounds[-1]["by_level"][name]

@@ -79,8 +79,8 @@ def check_arm(name: str, arm: Arm) -> None:
         raise UserError(f"ARMS[{name!r}] must be an Arm")
     if name in TEACHERS:
         raise UserError(f"ARMS[{name!r}] has the name of a teacher: give it another")
-    if not all(map(callable, (arm.pick, arm.alter, arm.asks))):
-        raise UserError(f"pick, alter and asks of ARMS[{name!r}] must be functions")
+    if not all(map(callable, (arm.pick, arm.alter, arm.opens, arm.asks))):
+        raise UserError(f"pick, alter, opens and asks of ARMS[{name!r}] must be functions")
 
 
 def check_family(name: str, family: Family) -> None:

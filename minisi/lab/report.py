@@ -35,7 +35,7 @@ LEARNED = (
 )
 STRENGTHS = {1.0: "full", 0.5: "half", 0.25: "quarter"}  # of what was learned, as the gate left it
 OPENS = (
-    "level {0} opens: {coverage_above:.0%} of its dev questions have labels,"
+    "level {0} opens: {coverage_above:.0%} of its dev questions could be marked,"
     " and of level {levels} {mastery:.0%} are right"
 )
 ROOM = 32  # columns of a shown question

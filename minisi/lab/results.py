@@ -51,10 +51,11 @@ GROWTH = """
 
 {}
 
-Each level that opened.  It *had labels*: the teacher could label so many of its fresh dev questions
-when it opened.  *A round later* is the accuracy on the frozen test set after the first round that
-asked it.  *Labels right* is the share of corrections of such questions that end in the key, in the
-worst round.  Levels above the last are closed: what they gain comes for free."""
+Each level that opened; those with a dash were open from the start.  *Could be marked*: so many of
+its fresh dev questions, of those that no lower level asks.  *A round later* is the accuracy on the
+frozen test set after the first round that asked it.  *Labels right* is the share of corrections of
+such questions that end in the key, in the worst round.  Levels above the last are closed: what they
+gain comes for free."""
 SHORT = "{arm:10} {seeds} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | seeds | n | base | after (95 % interval) | with right steps | points to `failure`"

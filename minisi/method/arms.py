@@ -26,8 +26,8 @@ def at_once(config: Config, student: "Student", attempts: list[Attempt]) -> None
     student.answer(attempts)
 
 
-def labelled(config: Config, row: Row) -> bool:
-    """The next level opens when the teacher can label most of it: that can be learned."""
+def covered(config: Config, row: Row) -> bool:
+    """The next level opens when the teacher can mark most of it: that can be learned."""
     return row["coverage_above"] >= config.coverage
 
 
@@ -38,7 +38,7 @@ def unchanged(attempts: list[Attempt]) -> None:
 class Arm(NamedTuple):
     """How an experiment differs from `failure`; a default is what `failure` does.
 
-    `pick`, `alter` and `asks` are called like their defaults, which stand above.
+    `pick`, `alter`, `opens` and `asks` are called like their defaults, which stand above.
     """
 
     pick: Callable = flagged_first  # which answers are corrected
@@ -48,8 +48,8 @@ class Arm(NamedTuple):
     recalls: Callable | None = None  # what is learned in place of the memory
     trains: Callable | None = None  # what is trained in place of an adapter
     restarts: bool = False  # each round trains the base
-    opens: Callable = labelled  # where the world grows, when the next level opens
-    opens_late: bool = True  # and that not all are open from the start
+    opens: Callable = covered  # where the world grows, whether the next level opens
+    opens_late: bool = True  # else all are open from the start
     focuses: bool = True  # and more is asked where more fails
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered

@@ -1,4 +1,7 @@
-"""Dev questions, drawn fresh each round: they fit the detector, and decide what is kept."""
+"""Dev questions, drawn fresh each round.
+
+They fit the detector, and decide what is kept and whether a level opens.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +23,7 @@ class Exam(NamedTuple):
 
     attempts: list[Attempt]
     right: list[bool]
-    higher: list[Attempt]  # of the level above, for the detector alone
+    higher: list[Attempt]  # of the level above, for the detector and for what opens
     detector: Detector
     asked: tuple[int, ...] = ()  # levels of all these, of those too that can't be marked
 
@@ -36,9 +39,10 @@ class Exam(NamedTuple):
         return right / max(1, self.asked.count(level))
 
     def coverage(self, level: int) -> float:
-        """The share of a level's questions that can be marked."""
+        """The share of a level's questions that can be marked; 1 where there are none."""
         marked = [attempt.problem.level for attempt in [*self.attempts, *self.higher]]
-        return marked.count(level) / max(1, self.asked.count(level))
+        asked = self.asked.count(level)
+        return marked.count(level) / asked if asked else 1.0
 
 
 class Gated(NamedTuple):
@@ -134,9 +138,9 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
 def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
     """What the next round goes by, as the teacher sees it.
 
-    That is how many levels are open, how well the highest is known, how many questions of the one
-    above have labels, and the share that failed of each family and level: of this round's
-    questions, or of the dev questions where none was judged.
+    That is how many levels are open, how well the highest is known, how much of the one above
+    could be marked before the lesson, and the share that failed of each family and level: of this
+    round's questions, or of the dev questions where none was judged.
     """
     new = [attempt for attempt in attempts if attempt.verdict and not attempt.again]
     judged = [(attempt.cell, attempt.verdict.flagged) for attempt in new]

@@ -64,10 +64,12 @@ class Run:
         """Levels 1 to this are open: as the world grows, one more when the arm says so."""
         config = self.config
         rows = self.journal.rows
+        if not self.arm.opens_late:
+            return max(config.levels, config.grow)
         if not rows:
-            return config.levels if self.arm.opens_late else max(config.levels, config.grow)
+            return config.levels
         last = rows[-1]["levels"]
-        return last + (last < config.grow and self.arm.opens(config, rows[-1]))
+        return last + bool(last < config.grow and self.arm.opens(config, rows[-1]))
 
     def dice(self, purpose: str) -> Random:
         """The round's generator for one use of randomness."""

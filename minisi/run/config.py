@@ -90,13 +90,13 @@ class Config:
     levels: int = option(4, "levels that are asked: 1 to this", 1)
     grow: int = option(
         0,
-        "level up to which the world opens, one in each round; 0 for none; with it the defaults"
+        "level up to which the world opens, at most one a round; 0 for none; with it the defaults"
         f" are others: {', '.join(f'{k} {v}' for k, v in GROWING.items())}",
     )
     mastery: float = option(
-        0.85, "accuracy on dev questions of the last level that ends a world's growth", 0, 1
+        0.85, "accuracy on dev questions of the last level that ends a run that grows", 0, 1
     )
-    coverage: float = option(0.75, "share of dev questions with labels that opens a level", 0, 1)
+    coverage: float = option(0.75, "share of a level that, if it can be marked, opens it", 0, 1)
     focus: float = option(
         0.0, "share of a round's questions that go where most failed in the round before", 0, 1
     )

@@ -41,7 +41,7 @@ ENDLESS = {"pretraining": ("--base_steps", "100000"), "rounds": ("--rounds", "10
 def server():
     """The fork server, started with one thread and with torch loaded."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.process", "torch._dynamo"])
+    context.set_forkserver_preload(["tests.faults.process", "torch"])
     before = dict(os.environ)
     os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]))
     try:

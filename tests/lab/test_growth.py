@@ -35,8 +35,13 @@ def cell(arm, rounds):
 
 def test_each_level_that_was_open_has_its_story():
     first, second = openings(cell("failure", ROUNDS), 1)
-    assert (first["level"], first["round"], first["minutes"], first["corrections"]) == (1, 0, 0, 0)
-    assert (first["covered"], first["base"], first["then"], first["end"]) == ("", 0.5, 0.8, 0.9)
+    assert (first["level"], first["round"], first["minutes"], first["corrections"]) == (
+        1,
+        "-",
+        0,
+        0,
+    )
+    assert (first["covered"], first["base"], first["then"], first["end"]) == ("-", 0.5, 0.8, 0.9)
     assert first["labels"] == "0.900"
     told = [second[name] for name in ("level", "round", "minutes", "corrections", "covered")]
     assert told == [2, 1, 2, 100, "0.900"]
@@ -49,7 +54,7 @@ def test_a_run_that_opened_nothing_has_one_level_without_labels():
     page = opened([cell("static", ROUNDS[:1]), cell("vote", ROUNDS), cell("wide", wide)])
     assert page.count("| vote | 3 |") == page.count("| wide | 3 |") == 2
     (line,) = [line for line in page.splitlines() if "static" in line]
-    assert line == "| static | 3 | 1 | 0 | 0 | 0 |  | 0.500 | 0.500 | **0.500** |  |"
+    assert line == "| static | 3 | 1 | - | 0 | 0 | - | 0.500 | 0.500 | **0.500** |  |"
 
 
 def test_the_picture_has_a_map_for_each_run():

@@ -55,7 +55,8 @@ def row(round, **changed):
     figures |= {"reliability": [[0, 0.0, 0.0], [40, 0.5, 0.4], [60, 0.9, 1.0]]}
     figures |= {"risk": [n / 40 for n in range(1, 11)]}
     figures |= {"by_family": {"add": accuracy, "sub": 0.5}}
-    figures |= {"by_level": {"1": 0.9, "2": accuracy}, "levels": 4, "mastery": 0.876}
+    figures |= {"by_level": {"1": 0.9, "2": accuracy}, "levels": 4}
+    figures |= {"mastery": 0.876, "coverage_above": 0.914}
     return {**figures, **changed}
 
 
@@ -297,7 +298,9 @@ def test_a_level_that_opens_is_said(run, capsys):
     run.levels = 5
     report.show(run)
     told = capsys.readouterr().err.splitlines()
-    assert told == ["level 5 opens: 88% of the dev questions of level 4 are right"]
+    assert told == [
+        "level 5 opens: 91% of its dev questions could be marked, and of level 4 88% are right"
+    ]
 
 
 @pytest.mark.parametrize("drawn", [True, False])

@@ -279,4 +279,4 @@ def test_a_level_is_covered_by_the_share_of_its_questions_that_can_be_marked():
         [Attempt(Problem("add", level, "1+1")) for level in levels] for levels in ((1, 2), (3, 3))
     )
     exam = Exam(inside, [True, False], higher, Detector(RAW, 0.0), (1, 2, 2, 3, 3, 3, 3))
-    assert [exam.coverage(level) for level in (1, 2, 3, 4)] == [1, 0.5, 0.5, 0]
+    assert [exam.coverage(level) for level in (1, 2, 3, 4)] == [1, 0.5, 0.5, 1]

@@ -6,6 +6,8 @@ from torch.nn import Parameter
 
 from minisi.model.optim import AdamW, Muon, build, orthogonalise, schedule
 
+from ..programs import python
+
 SHAPES = [(30, 8), (8, 24), (16, 16)]
 
 
@@ -28,11 +30,12 @@ def test_a_few_steps_of_muon_go_where_torchs_go(shape, ns_steps, device, monkeyp
     like_ours = {"adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.0}
     muon = Muon([ours], **settings)
     torchs = torch.optim.Muon([theirs], **settings, **like_ours)
-    for step in range(4):
+    for step, rate in enumerate((0.5, 1.0, 1.0, 0.1)):
+        torchs.param_groups[0]["lr"] = 0.02 * rate
         gradient = normal(*shape, device=device, seed=step + 1)
         ours.grad = gradient.clone()
         theirs.grad = gradient.clone()
-        muon.step()
+        muon.step(rate)
         torchs.step()
     moved = (theirs - start).norm()
     assert (ours - theirs).norm() < 1e-4 * moved
@@ -42,7 +45,7 @@ def test_steps_of_adamw_go_where_torchs_go(device):
     start = [normal(*shape, device=device) for shape in SHAPES]
     ours, theirs = copies(start), copies(start)
     adamw = AdamW(ours, lr=0.02)
-    torchs = torch.optim.AdamW(theirs, lr=0.02, betas=(0.9, 0.95), weight_decay=0.0)
+    torchs = torch.optim.AdamW(theirs, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     for step, rate in enumerate((1.0, 0.5, 0.1)):
         torchs.param_groups[0]["lr"] = 0.02 * rate
         for seed, pair in enumerate(zip(ours, theirs, strict=True)):
@@ -50,9 +53,24 @@ def test_steps_of_adamw_go_where_torchs_go(device):
                 p.grad = normal(*p.shape, device=device, seed=10 * step + seed)
         adamw.step(rate)
         torchs.step()
-    torch.testing.assert_close(ours, theirs)
+    assert all(map(torch.equal, ours, theirs))
     adamw.zero_grad()
     assert all(p.grad is None for p in ours)
+
+
+A_STEP = """
+import sys, torch
+from minisi.model.optim import AdamW, Muon
+for kind in (AdamW, Muon):
+    p = torch.nn.Parameter(torch.ones(2, 2))
+    p.sum().backward()
+    kind([p], 0.1).step()
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_no_compiler_is_loaded():
+    assert python("-c", A_STEP).stdout == "False\n"
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3, 5])

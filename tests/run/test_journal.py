@@ -180,7 +180,7 @@ OVER = [  # levels and mastery of the last round, level up to which the world op
 
 
 @pytest.mark.parametrize(("levels", "mastery", "grow", "over"), OVER)
-def test_a_run_is_over_when_all_levels_that_were_to_open_are_mastered(
+def test_a_run_is_over_when_the_last_level_that_was_to_open_is_mastered(
     levels, mastery, grow, over, config
 ):
     config = replace(config, grow=grow)
