@@ -94,9 +94,9 @@ class Config:
         f" are others: {', '.join(f'{k} {v}' for k, v in GROWING.items())}",
     )
     mastery: float = option(
-        0.85, "accuracy on dev questions of the last level that ends a run that grows", 0, 1
+        0.85, "accuracy on dev questions of the last level that ends growing", 0, 1
     )
-    coverage: float = option(0.75, "share of a level that, if it can be marked, opens it", 0, 1)
+    coverage: float = option(0.75, "share of a level's dev questions to mark, for it to open", 0, 1)
     focus: float = option(
         0.0, "share of a round's questions that go where most failed in the round before", 0, 1
     )
