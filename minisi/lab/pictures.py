@@ -111,9 +111,10 @@ def growth(cells: list[Row], figure: Any) -> None:
     """
     figure.set_size_inches(2 + 4 * len(cells), 6.5)
     maps, lines = figure.subplots(2, len(cells), squeeze=False, height_ratios=(2, 1))
+    start = min(cell["rounds"][0]["levels"] for cell in cells)
     for top, bottom, cell in zip(maps, lines, cells, strict=True):
         shown = draw_map(top, cell)
-        draw_start(bottom, cell["rounds"])
+        draw_start(bottom, cell["rounds"], start)
     figure.colorbar(shown, ax=maps)
 
 
@@ -131,10 +132,10 @@ def draw_map(axes: Any, cell: Row) -> Any:
     return image
 
 
-def draw_start(axes: Any, rounds: list[Row]) -> None:
-    """The levels that were open from the start, round by round."""
+def draw_start(axes: Any, rounds: list[Row], start: int) -> None:
+    """The levels up to `start`, round by round."""
     for level in rounds[0]["by_level"]:
-        if int(level) <= rounds[0]["levels"]:
+        if int(level) <= start:
             known = [row["by_level"][level] for row in rounds]
             axes.plot(known, label=f"level {level}")
     axes.set(xlabel="round", ylabel="accuracy", ylim=(0.8, 1.0))
