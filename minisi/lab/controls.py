@@ -74,7 +74,9 @@ def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
 
 def mastered(config: Config, row: Row) -> bool:
     """The next level opens when the highest is known well."""
-    return row["mastery"] >= config.mastery
+    from ..run.journal import has_mastered
+
+    return has_mastered(config, row)
 
 
 def by_parts(config: Config, student: Student, attempts: list[Attempt]) -> None:
@@ -125,7 +127,7 @@ ARMS = {
     "fresh": Arm(pick=nothing, keeps_own=False, recalls=newly_solved),
     "parts": Arm(asks=by_parts),
     "ladder": Arm(opens=mastered),
-    "wide": Arm(opens_late=False),
+    "wide": Arm(opens=None),
     "even": Arm(focuses=False),
     "static": Arm(pick=nothing, keeps_own=False),
 }

@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-from ..method.arms import Arm
+from ..method.arms import Arm, covered
 from ..method.teacher import TEACHERS, Teacher
 from ..run.runtime import Row, UserError
 from ..tasks.families import FAMILIES, family_of, vocabulary_words
@@ -79,7 +79,8 @@ def check_arm(name: str, arm: Arm) -> None:
         raise UserError(f"ARMS[{name!r}] must be an Arm")
     if name in TEACHERS:
         raise UserError(f"ARMS[{name!r}] has the name of a teacher: give it another")
-    if not all(map(callable, (arm.pick, arm.alter, arm.opens, arm.asks))):
+    opens = covered if arm.opens is None else arm.opens
+    if not all(map(callable, (arm.pick, arm.alter, opens, arm.asks))):
         raise UserError(f"pick, alter, opens and asks of ARMS[{name!r}] must be functions")
 
 

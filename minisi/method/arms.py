@@ -48,8 +48,7 @@ class Arm(NamedTuple):
     recalls: Callable | None = None  # what is learned in place of the memory
     trains: Callable | None = None  # what is trained in place of an adapter
     restarts: bool = False  # each round trains the base
-    opens: Callable = covered  # where the world grows, whether the next level opens
-    opens_late: bool = True  # else all are open from the start
+    opens: Callable | None = covered  # whether the next level opens; none: all do from the start
     focuses: bool = True  # and more is asked where more fails
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered

@@ -64,7 +64,7 @@ class Run:
         """Levels 1 to this are open: as the world grows, one more when the arm says so."""
         config = self.config
         rows = self.journal.rows
-        if not self.arm.opens_late:
+        if self.arm.opens is None:
             return max(config.levels, config.grow)
         if not rows:
             return config.levels

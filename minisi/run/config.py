@@ -93,10 +93,10 @@ class Config:
         "level up to which the world opens, at most one a round; 0 for none; with it the defaults"
         f" are others: {', '.join(f'{k} {v}' for k, v in GROWING.items())}",
     )
-    mastery: float = option(
-        0.85, "accuracy on dev questions of the last level that ends growing", 0, 1
+    mastery: float = option(0.85, "dev accuracy at the last level that ends growing", 0, 1)
+    coverage: float = option(
+        0.75, "share of a level's dev questions that the teacher must mark for it to open", 0, 1
     )
-    coverage: float = option(0.75, "share of a level's dev questions to mark, for it to open", 0, 1)
     focus: float = option(
         0.0, "share of a round's questions that go where most failed in the round before", 0, 1
     )

@@ -9,12 +9,17 @@ from .files import append_rows, read_rows, sha256
 from .runtime import Row, UserError, belonging
 
 
+def has_mastered(config: Config, row: Row) -> bool:
+    """Whether the teacher saw enough right answers at the highest open level."""
+    return row["mastery"] >= config.mastery
+
+
 def is_over(config: Config, rows: list[Row]) -> bool:
     """Whether these are all rounds, or the last level that was to open is mastered."""
     if not rows:
         return False
     last = rows[-1]
-    grown = 0 < config.grow <= last["levels"] and last["mastery"] >= config.mastery
+    grown = 0 < config.grow <= last["levels"] and has_mastered(config, last)
     return grown or len(rows) > config.rounds
 
 

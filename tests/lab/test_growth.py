@@ -35,12 +35,8 @@ def cell(arm, rounds):
 
 def test_each_level_that_was_open_has_its_story():
     first, second = openings(cell("failure", ROUNDS), 1)
-    assert (first["level"], first["round"], first["minutes"], first["corrections"]) == (
-        1,
-        "-",
-        0,
-        0,
-    )
+    told = [first[name] for name in ("level", "round", "minutes", "corrections")]
+    assert told == [1, "-", 0, 0]
     assert (first["covered"], first["base"], first["then"], first["end"]) == ("-", 0.5, 0.8, 0.9)
     assert first["labels"] == "0.900"
     told = [second[name] for name in ("level", "round", "minutes", "corrections", "covered")]
