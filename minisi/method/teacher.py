@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
+from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -78,32 +80,48 @@ class Teacher:
 
         That goes on as deep as is allowed.
         """
-        least = 0.75 * self.config.samples
         found = dict.fromkeys(questions, "")
         for level in range(depth):
             left = [question for question, text in found.items() if not text]
-            texts = self.by_parts(left, rng, level)
-            found |= {q: agreed(ways, least) for q, ways in zip(left, texts, strict=True)}
+            found |= zip(left, self.voted(left, rng, level), strict=True)
         return [found[question] for question in questions]
 
-    def by_parts(self, questions: list[str], rng: Random, depth: int = 0) -> list[list[str]]:
-        """`--samples` texts of each question, put together from the answers to its parts.
+    def voted(self, questions: list[str], rng: Random, depth: int) -> list[str]:
+        """What three of four ways agree on: the fourth is gone only where it decides."""
+        count = self.config.samples
+        least = ceil(0.75 * count)
+        ways = dict(zip(questions, self.by_parts(questions, rng, least, depth), strict=True))
+        missing = count - least
+        undecided = [q for q in questions if least - missing <= commonest(ways[q])[1] < least]
+        more = self.by_parts(undecided, rng, missing, depth)
+        ways |= {q: ways[q] + texts for q, texts in zip(undecided, more, strict=True)}
+        return [agreed(ways[question], least) for question in questions]
+
+    def by_parts(
+        self, questions: list[str], rng: Random, count: int, depth: int = 0
+    ) -> list[list[str]]:
+        """So many texts of each question, put together from the answers to its parts.
 
         Empty where a way led nowhere.
         """
-        ask = partial(self.ask, rng=rng, depth=depth)
-        count = self.config.samples
+        ask = partial(self.ask, rng=rng, depth=depth, known={})
         ways = [way_of(question, rng) for question in questions for _ in range(count)]
-        return chunks(together(ways, ask), count)
+        return chunks(together(ways, ask), count) if ways else []
 
-    def ask(self, questions: list[str], rng: Random, depth: int) -> list[Reply]:
-        """What the model says to the parts: at once, or by parts of their own where those agree."""
-        texts = dict(zip(questions, self.taken_apart(questions, rng, depth), strict=True))
-        at_once = [question for question, text in texts.items() if not text]
+    def ask(
+        self, questions: list[str], rng: Random, depth: int, known: dict[str, str]
+    ) -> list[Reply]:
+        """What the model says to the parts: at once, or by parts of their own where those agree.
+
+        What is `known` from before is not asked again.
+        """
+        new = [question for question in dict.fromkeys(questions) if question not in known]
+        known |= zip(new, self.taken_apart(new, rng, depth), strict=True)
+        at_once = [question for question in new if not known[question]]
         completions = self.student.complete([prompt_of(question) for question in at_once])
         said = [completion.whole for completion in completions]
-        texts |= zip(at_once, said, strict=True)
-        return [parse(texts[question]) for question in questions]
+        known |= zip(at_once, said, strict=True)
+        return [parse(known[question]) for question in questions]
 
 
 class Checker(Teacher):
@@ -130,7 +148,7 @@ class Checker(Teacher):
         drawn = self.student.complete(prompts, temperature=config.temperature, generator=generator)
         samples = chunks([completion.whole for completion in drawn], count)
         questions = [problem.question for problem in problems]
-        parts = self.by_parts(questions, dice(config.seed, *stream))
+        parts = self.by_parts(questions, dice(config.seed, *stream), count)
         found = []
         for problem, made, said in zip(problems, parts, samples, strict=True):
             self.verdicts += len(made + said)
@@ -172,11 +190,16 @@ def way_of(question: str, rng: Random) -> Way:
     return (yield from FAMILIES[family_of(question)].parts(question, rng))
 
 
-def agreed(texts: list[str], least: float) -> str:
-    """The commonest text, step for step the same, if it comes at least so often."""
+def commonest(texts: list[str]) -> tuple[str, int]:
+    """The text, step for step the same, that comes most often, and how often that is."""
     counts = Counter(filter(None, texts))
-    text = max(counts, key=counts.get, default="")
-    return text if counts[text] >= least else ""
+    return max(counts.items(), key=itemgetter(1), default=("", 0))
+
+
+def agreed(texts: list[str], least: int) -> str:
+    """The commonest text, if it comes at least so often."""
+    text, count = commonest(texts)
+    return text if count >= least else ""
 
 
 def together(ways: list[Way], ask: Callable[[list[str]], list[Reply]]) -> list[str]:

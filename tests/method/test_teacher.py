@@ -1,5 +1,7 @@
 """The teachers, with students that are perfect, silent or set in their ways."""
 
+from itertools import islice, product
+from math import ceil
 from types import SimpleNamespace
 
 import pytest
@@ -94,7 +96,7 @@ def corrections(name, asked, student, samples=4):
 
 def by_parts(asked, greedy, samples):
     questions = [problem.question for problem in asked]
-    return Teacher(Config(samples=samples), Student(greedy)).by_parts(questions, dice(1, *STREAM))
+    return Teacher(Config(), Student(greedy)).by_parts(questions, dice(1, *STREAM), samples)
 
 
 def test_the_solvers_corrections_are_right_and_ask_no_model():
@@ -140,8 +142,14 @@ def test_as_many_texts_as_asked_for_come_of_each_problems_parts(samples):
 
 def test_a_question_that_comes_up_more_than_once_is_asked_once():
     student = Student(perfect)
-    Teacher(Config(samples=4), student).by_parts(["3 xor 5"], dice(1, *STREAM))
+    Teacher(Config(), student).by_parts(["3 xor 5"], dice(1, *STREAM), 4)
     assert student.asked == ["3 xor 5|", "5 xor 3|"]
+
+
+def test_nor_is_it_asked_again_when_it_comes_up_later():
+    student = Student(perfect)
+    Teacher(Config(), student).by_parts(["222*3"], dice(1, *STREAM), 4)
+    assert student.asked == ["2*3|", "3*2|", "6+0|", "0+6|"]
 
 
 def up_to(level):
@@ -221,9 +229,29 @@ VOTES = [  # ways, how many of them are misled, whether the others decide
 @pytest.mark.parametrize(("samples", "lost", "decided"), VOTES)
 def test_three_of_four_ways_must_agree_in_every_step(samples, lost, decided, other, monkeypatch):
     ways = [OTHERS[other](i) if i < lost else STORY.target for i in range(samples)]
-    monkeypatch.setattr(Teacher, "by_parts", lambda self, questions, rng, depth: [ways])
+    monkeypatch.setattr(Teacher, "by_parts", going(iter(ways)))
     wanted = STORY.target if decided else ""
     assert corrections("vote", [STORY], Student(forbidden), samples) == [wanted]
+
+
+def going(ways):
+    """Takes the place of `by_parts`, for one question: the next of its ways."""
+    return lambda self, questions, rng, count, depth: [list(islice(ways, count)) for _ in questions]
+
+
+@pytest.mark.parametrize("samples", range(1, 5))
+def test_a_way_that_decides_nothing_is_not_gone(samples, monkeypatch):
+    least = ceil(0.75 * samples)
+    for texts in product(("", "a", "b"), repeat=samples):
+        ways = iter(texts)
+        monkeypatch.setattr(Teacher, "by_parts", going(ways))
+        (found,) = Teacher(Config(samples=samples), None).voted(["3+4"], dice(1, *STREAM), 0)
+        assert found == agreed(texts, least)
+        left = [*ways]
+        first = texts[: samples - len(left)]
+        assert {agreed([*first, *rest], least) for rest in product("ab", repeat=len(left))} == {
+            found
+        }
 
 
 def test_a_vote_asks_neither_solver_nor_checker_nor_for_samples(monkeypatch):
