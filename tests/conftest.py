@@ -14,6 +14,7 @@ import torch
 
 import loop
 from minisi.lab.testset import cells, make_set
+from minisi.model import trainer
 from minisi.model.gpt import GPT
 from minisi.model.optim import build, schedule
 from minisi.model.tokenizer import Codec
@@ -57,6 +58,12 @@ def make_model(device, codec, n_layer=2, n_embd=32, n_head=2, n_hidden=40, seed=
 @pytest.fixture
 def tiny(device, codec):
     return partial(make_model, device, codec)
+
+
+@pytest.fixture
+def precise(monkeypatch):
+    """Training multiplies in float32 alone."""
+    monkeypatch.setattr(trainer, "has_bfloat16", lambda device: False)
 
 
 @pytest.fixture(scope="session")

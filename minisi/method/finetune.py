@@ -1,6 +1,7 @@
 """Step 6: what a round's lesson is made of, and how it is learned."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -71,15 +72,25 @@ def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
         count *= run.round
 
     right = [a for a in attempts if not a.verdict.flagged and not a.source]
-    replayed = [a for a in right if run.arm.replays and run.teacher.vouches(a)]
-    replay = [(a.problem.prompt, a.completion.text) for a in replayed]
+    replay = [a for a in right if run.arm.replays and run.teacher.vouches(a)]
     wanted = int(count * (1 - config.replay)) if replay else count
     recall = run.arm.recalls or remembered
     pairs = recall(run, rng, wanted)
     if pairs and replay:
-        pairs += rng.choices(replay, k=count - len(pairs))
+        pairs += evenly(rng, replay, count - len(pairs))
     rng.shuffle(pairs)
     return pairs
+
+
+def evenly(rng: Random, attempts: list[Attempt], count: int) -> list[Pair]:
+    """So many of the answers, with repetition, even over families and levels.
+
+    Of small numbers there are few questions, which would be forgotten.
+    """
+    sizes = Counter(attempt.cell for attempt in attempts)
+    weights = [1 / sizes[attempt.cell] for attempt in attempts]
+    drawn = rng.choices(attempts, weights, k=count)
+    return [(attempt.problem.prompt, attempt.completion.text) for attempt in drawn]
 
 
 def remembered(run: Run, rng: Random, count: int) -> list[Pair]:

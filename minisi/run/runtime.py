@@ -91,6 +91,16 @@ def multiply_fast() -> None:
         settings.fp32_precision = "ieee"
 
 
+@cache
+def has_bfloat16(device: str) -> bool:
+    """Whether the processor or the GPU multiplies bfloat16 by itself."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
 def environment(device: str, why: str) -> Row:
     """What a reader needs to judge a time: versions, processor, threads, device."""
     import torch
@@ -104,6 +114,7 @@ def environment(device: str, why: str) -> Row:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": device,
+        "bfloat16": has_bfloat16(device),
         "why": why,
     }
 

@@ -52,7 +52,7 @@ def test_a_ratio_is_of_the_shortest_times_and_theirs_has_torchs_products(monkeyp
     assert settings.fp32_precision == before
 
 
-def test_losses_are_those_of_the_same_model_in_the_library(tiny):
+def test_losses_are_those_of_the_same_model_in_the_library(tiny, precise):
     pytest.importorskip("transformers")
     model = tiny()
     ids, mask, labels = peers.padded(EXAMPLES, "cpu")

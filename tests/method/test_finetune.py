@@ -74,6 +74,14 @@ def test_a_share_of_a_lesson_is_answers_that_were_right(replay):
     assert set(found) <= set(RIGHT)
 
 
+def test_what_is_replayed_is_even_over_families_and_levels():
+    few = [attempt(question, "right") for question in ("345+223", "5-2", "5-4")]
+    found = made_of(lesson(a_run(steps=600, replay=0.5), [*ATTEMPTS, *few]))
+    for cell in (RIGHT, ["345+223"], ["5-2", "5-4"]):
+        assert sum(found[question] for question in cell) == pytest.approx(800, abs=100)
+    assert found["5-2"] == pytest.approx(400, abs=80)
+
+
 def test_without_replay_a_lesson_is_of_failures_alone():
     assert made_of(lesson(a_run("norepl"), ATTEMPTS)) == {"failure": 24}
 

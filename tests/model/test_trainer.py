@@ -6,6 +6,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from minisi.model import trainer
 from minisi.model.gpt import LINE, Texts
 from minisi.model.optim import Optimizer, build
 from minisi.model.tokenizer import EOS
@@ -15,6 +16,8 @@ from minisi.tasks.problems import balanced
 
 from ..conftest import make_model
 from ..passes import plain, random_texts
+
+pytestmark = pytest.mark.usefixtures("precise")
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,18 @@ def test_loss_and_gradients_are_those_of_a_loop_over_texts_alone(n, weight, exam
     assert tokens == tokens_of(some)
     wanted = plain_gradients(model, some, weight)
     torch.testing.assert_close(gradients(model), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_with_bfloat16_they_are_nearly_those(examples, tiny, monkeypatch):
+    model = tiny()
+    monkeypatch.setattr(trainer, "has_bfloat16", lambda device: True)
+    loss, _ = backward(model, examples, 0.2)
+    assert loss.dtype is torch.float32
+    assert loss.item() == pytest.approx(plain_loss(model, examples, 0.2).item(), rel=1e-3)
+    pairs = list(zip(gradients(model), plain_gradients(model, examples, 0.2), strict=True))
+    errors = [((found - wanted).norm() / wanted.norm()).item() for found, wanted in pairs]
+    assert 1e-4 < max(errors) < 0.03
+    assert {weight.grad.dtype for weight in model.parameters()} == {torch.float32}
 
 
 def test_so_they_are_for_texts_of_very_different_lengths(tiny):
