@@ -12,7 +12,7 @@ from ..run.runtime import chunks
 from .gpt import GPT, Texts, even, in_line
 from .tokenizer import EOS, Codec, Ids
 
-READ = 65  # texts that are read together, in six groups with what fills them up
+READ = 65  # texts that are read together, in three groups with what fills them up
 ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 

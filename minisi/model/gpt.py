@@ -20,7 +20,7 @@ from ..run.runtime import chunks, torch_dice
 from .tokenizer import EOS, Ids
 
 THETA = 10_000.0  # of the rotary positions
-ROWS = 11  # texts of like length that are attended to together
+ROWS = 22  # texts of like length that are attended to together
 LINE = 64  # tokens: a line is filled up to a multiple of it, so that sizes come back
 EVEN = 16  # what counts of rows and places are filled up to a multiple of
 linear = partial(nn.Linear, bias=False)
@@ -107,7 +107,7 @@ class Block(nn.Module):
         qkv = self.qkv(norm(x)).view(len(x), 3, self.n_head, -1)  # (N, 3, H, D)
         qk = qkv[:, :2]
         a, b = qk.chunk(2, -1)  # the pairs that turn are (i, i + D/2)
-        cos, sin = turns
+        cos, sin = turns.to(qkv.dtype)
         q, k = (qk * cos + torch.cat((-b, a), -1) * sin).unbind(1)
         y = attend(layer, q, k, qkv[:, 2])
         x = x + self.attn_out(y.flatten(1))
