@@ -10,7 +10,7 @@ from ..model.generate import generate
 from ..model.gpt import GPT
 from ..model.optim import AdamW, build
 from ..model.tokenizer import Codec
-from ..model.trainer import encode, fit
+from ..model.trainer import encode, fit, mixed_precision
 from ..run.config import Config
 from ..run.runtime import chunks, dice, pick_device
 from ..tasks.families import vocabulary_words
@@ -38,7 +38,7 @@ def wait() -> None:
 
 
 def bench(device: str) -> None:
-    """Print rates of fp32 products, training steps, LoRA steps, decoding, and drawing problems."""
+    """Print rates of products, training steps, LoRA steps, decoding, and drawing problems."""
     config = Config()
     device, why = pick_device(device)
     rng = dice(1, "bench")
@@ -52,7 +52,8 @@ def bench(device: str) -> None:
     same = [1.0] * len(batches)
 
     def multiply() -> int:
-        return len([square @ square for _ in range(10)])
+        with mixed_precision(square.device):
+            return len([square @ square for _ in range(10)])
 
     def train() -> int:
         return [done.tokens for done in fit(model, optimizers, batches, same, same)][-1]
@@ -61,11 +62,11 @@ def bench(device: str) -> None:
         return sum(len(c.tokens) for c in generate(model, codec, prompts, config.limit))
 
     products = rate(multiply) * 2 * SIZE**3 / 1e9
-    print(f"device: {device} ({why})\nfp32_mm: {products:.0f} GFLOP/s")
+    print(f"device: {device} ({why})\nmm: {products:.0f} GFLOP/s")
     optimizers = build(model, model.blocks, config.base_lr)
     full = rate(train, 8)
     share = 6 * sum(p.numel() for p in model.parameters()) * full / 1e9 / products
-    print(f"training: {full:,.0f} tokens/s, {share:.2f} of the fp32_mm rate")
+    print(f"training: {full:,.0f} tokens/s, {share:.2f} of the mm rate")
     tokens = rate(decode)
     asked = tokens * len(prompts) / decode()
     print(f"decoding: {tokens:,.0f} tokens/s, {asked:,.0f} questions/s, probabilities included")

@@ -1,7 +1,8 @@
 """How many times as fast as what people know, all in one run: the same rows, in turn.
 
 The libraries work as they come, in float32: rows are filled up to the longest of a batch, and torch
-chooses how matrices are multiplied.  Steps are also measured with rows and products as ours.
+chooses how matrices are multiplied.  Steps are also measured for rows of like length, and with our
+products.
 """
 
 import time
@@ -201,14 +202,14 @@ def steps(model: GPT, config: Config, codec: Codec) -> None:
     batches = chunks(examples, config.base_batch)
 
     def told(name: str, ours: Work, theirs: nn.Module) -> None:
-        """Print ratios: for rows as they were drawn, sorted first, and with products as ours."""
+        """Print ratios: for rows as they were drawn, sorted first, and with our products."""
         trained = [weight for weight in theirs.parameters() if weight.requires_grad]
         optimizer = optim.AdamW(trained, lr=RATE, fused=True)
         alike = chunks(sorted(examples, key=length), config.base_batch)
         ways = (
             ("rows filled up", batches, False),
             ("rows filled up, of like length", alike, False),
-            ("of like length, and products as ours", alike, True),
+            ("rows filled up, of like length, our products", alike, True),
         )
         for way, some, as_ours in ways:
             rows = [padded(batch, device) for batch in some]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Stream = tuple[str, int]  # a use of randomness: purpose and round
 Reply = tuple[str, str] | None  # (steps, answer), or nothing that can be read
+Ask = Callable[[list[str]], list[Reply]]
 UNSOLVED = "unsolved"  # the source where nobody found a correction
 
 
@@ -33,7 +34,7 @@ UNSOLVED = "unsolved"  # the source where nobody found a correction
 class Teacher:
     """A teacher without the key, for which what the model agrees with itself on stands.
 
-    Who has the key overrides the rest.
+    Another teacher has its own `says`, `vouches`, `solutions` or `markable`.
     """
 
     config: Config
@@ -87,26 +88,20 @@ class Teacher:
         return [found[question] for question in questions]
 
     def voted(self, questions: list[str], rng: Random, depth: int) -> list[str]:
-        """What three of four ways agree on: the fourth is gone only where it decides."""
+        """What three of four ways agree on; the fourth is tried only where it can decide."""
         count = self.config.samples
         least = ceil(0.75 * count)
-        ways = dict(zip(questions, self.by_parts(questions, rng, least, depth), strict=True))
-        missing = count - least
-        undecided = [q for q in questions if least - missing <= commonest(ways[q])[1] < least]
-        more = self.by_parts(undecided, rng, missing, depth)
-        ways |= {q: ways[q] + texts for q, texts in zip(undecided, more, strict=True)}
-        return [agreed(ways[question], least) for question in questions]
+        rest = count - least
+        ask = self.asking(rng, depth)
+        texts = dict(zip(questions, by_parts(questions, rng, least, ask), strict=True))
+        undecided = [q for q in questions if least - rest <= commonest(texts[q])[1] < least]
+        more = by_parts(undecided, rng, rest, ask)
+        texts |= {q: texts[q] + added for q, added in zip(undecided, more, strict=True)}
+        return [agreed(texts[question], least) for question in questions]
 
-    def by_parts(
-        self, questions: list[str], rng: Random, count: int, depth: int = 0
-    ) -> list[list[str]]:
-        """So many texts of each question, put together from the answers to its parts.
-
-        Empty where a way led nowhere.
-        """
-        ask = partial(self.ask, rng=rng, depth=depth, known={})
-        ways = [way_of(question, rng) for question in questions for _ in range(count)]
-        return chunks(together(ways, ask), count) if ways else []
+    def asking(self, rng: Random, depth: int) -> Ask:
+        """`ask`, which remembers what it was told."""
+        return partial(self.ask, rng=rng, depth=depth, known={})
 
     def ask(
         self, questions: list[str], rng: Random, depth: int, known: dict[str, str]
@@ -138,7 +133,7 @@ class Checker(Teacher):
         """What the model says in parts or when sampled, if it is accepted.
 
         A right answer can come of wrong steps: two of the texts must agree in every step.  Ways
-        through parts that are all the same count too, for there each part was asked twice.
+        through parts that are all the same count too, for there each part was asked in two ways.
         """
         config = self.config
         count = config.samples
@@ -148,7 +143,8 @@ class Checker(Teacher):
         drawn = self.student.complete(prompts, temperature=config.temperature, generator=generator)
         samples = chunks([completion.whole for completion in drawn], count)
         questions = [problem.question for problem in problems]
-        parts = self.by_parts(questions, dice(config.seed, *stream), count)
+        rng = dice(config.seed, *stream)
+        parts = by_parts(questions, rng, count, self.asking(rng, 0))
         found = []
         for problem, made, said in zip(problems, parts, samples, strict=True):
             self.verdicts += len(made + said)
@@ -190,6 +186,16 @@ def way_of(question: str, rng: Random) -> Way:
     return (yield from FAMILIES[family_of(question)].parts(question, rng))
 
 
+def by_parts(questions: list[str], rng: Random, count: int, ask: Ask) -> list[list[str]]:
+    """So many texts of each question, put together from the answers to its parts.
+
+    Empty where a way led nowhere.
+    """
+    ways = [way_of(question, rng) for question in questions for _ in range(count)]
+    texts = together(ways, ask)
+    return [texts[i * count : (i + 1) * count] for i in range(len(questions))]
+
+
 def commonest(texts: list[str]) -> tuple[str, int]:
     """The text, step for step the same, that comes most often, and how often that is."""
     counts = Counter(filter(None, texts))
@@ -202,7 +208,7 @@ def agreed(texts: list[str], least: int) -> str:
     return text if count >= least else ""
 
 
-def together(ways: list[Way], ask: Callable[[list[str]], list[Reply]]) -> list[str]:
+def together(ways: list[Way], ask: Ask) -> list[str]:
     """Go all ways side by side, a batch of questions at a time.
 
     Returns what each came to: an empty text where a way leads nowhere.

@@ -64,7 +64,10 @@ def backward(model: nn.Module, examples: list[Example], prompt_weight: float) ->
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """Products of matrices in bfloat16, where that is faster; weights and sums stay in float32."""
+    """Products of matrices are rounded to bfloat16, where the device has that.
+
+    Weights, the sum that runs through the blocks, the loss and the optimisers are in float32.
+    """
     return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device.type))
 
 

@@ -112,7 +112,7 @@ class Config:
     )
     samples: int = option(
         4,
-        "ways through a question's parts for the correctors `self` and `vote`,"
+        "ways through a question's parts for the correctors `self` and, at most, `vote`,"
         " and as many samples for `self`",
         1,
     )

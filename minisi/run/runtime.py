@@ -78,9 +78,10 @@ def pick_device(asked: str) -> tuple[str, str]:
 
 
 def multiply_fast() -> None:
-    """Take oneDNN's products of matrices, on some processors twice as fast as torch's choice.
+    """Take oneDNN's float32 products, on some processors twice as fast as torch's choice.
 
-    Torch takes them where it may round to bfloat16.  Where the processor would, it may not.
+    Torch takes them where it may round to bfloat16.  Where the processor would, it may not: answers
+    are read and written in float32.
     """
     import torch
 
@@ -93,7 +94,7 @@ def multiply_fast() -> None:
 
 @cache
 def has_bfloat16(device: str) -> bool:
-    """Whether the processor or the GPU multiplies bfloat16 by itself."""
+    """Whether a GPU multiplies bfloat16, or a processor of x86 has instructions for it."""
     import torch
 
     if device == "cuda":
@@ -113,8 +114,8 @@ def environment(device: str, why: str) -> Row:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": device,
         "bfloat16": has_bfloat16(device),
+        "device": device,
         "why": why,
     }
 

@@ -94,9 +94,14 @@ def corrections(name, asked, student, samples=4):
     return TEACHERS[name](Config(samples=samples), student).solutions(asked, STREAM)
 
 
+def ways_of(student, questions, count):
+    """What so many ways through each question's parts come to."""
+    rng = dice(1, *STREAM)
+    return teacher.by_parts(questions, rng, count, Teacher(Config(), student).asking(rng, 0))
+
+
 def by_parts(asked, greedy, samples):
-    questions = [problem.question for problem in asked]
-    return Teacher(Config(), Student(greedy)).by_parts(questions, dice(1, *STREAM), samples)
+    return ways_of(Student(greedy), [problem.question for problem in asked], samples)
 
 
 def test_the_solvers_corrections_are_right_and_ask_no_model():
@@ -114,8 +119,8 @@ def test_no_problems_need_no_corrections(name):
 
 AGREED = [
     (["a", "b", "a"], 2, "a"),
-    (["a", "b", "a"], 2.25, ""),
-    (["a"], 0.75, "a"),
+    (["a", "b", "a"], 3, ""),
+    (["a"], 1, "a"),
     (["", "", "", "a"], 2, ""),
     (["", "", "", "a"], 1, "a"),
     (["", ""], 1, ""),
@@ -142,14 +147,28 @@ def test_as_many_texts_as_asked_for_come_of_each_problems_parts(samples):
 
 def test_a_question_that_comes_up_more_than_once_is_asked_once():
     student = Student(perfect)
-    Teacher(Config(), student).by_parts(["3 xor 5"], dice(1, *STREAM), 4)
+    ways_of(student, ["3 xor 5"], 4)
     assert student.asked == ["3 xor 5|", "5 xor 3|"]
 
 
 def test_nor_is_it_asked_again_when_it_comes_up_later():
     student = Student(perfect)
-    Teacher(Config(), student).by_parts(["222*3"], dice(1, *STREAM), 4)
+    ways_of(student, ["222*3"], 4)
     assert student.asked == ["2*3|", "3*2|", "6+0|", "0+6|"]
+
+
+def test_nor_when_a_further_way_comes_to_it(monkeypatch):
+    ends = iter(["7|7", "", "7|7", "7|7"])
+
+    def way(question, rng):
+        yield "3+4"
+        return next(ends)
+
+    monkeypatch.setattr(teacher, "way_of", way)
+    student = Student(perfect)
+    assert Teacher(Config(samples=4), student).voted(["7"], dice(1, *STREAM), 0) == ["7|7"]
+    assert list(ends) == []
+    assert student.asked == ["3+4|"]
 
 
 def up_to(level):
@@ -229,29 +248,31 @@ VOTES = [  # ways, how many of them are misled, whether the others decide
 @pytest.mark.parametrize(("samples", "lost", "decided"), VOTES)
 def test_three_of_four_ways_must_agree_in_every_step(samples, lost, decided, other, monkeypatch):
     ways = [OTHERS[other](i) if i < lost else STORY.target for i in range(samples)]
-    monkeypatch.setattr(Teacher, "by_parts", going(iter(ways)))
+    monkeypatch.setattr(teacher, "by_parts", walked(iter(ways)))
     wanted = STORY.target if decided else ""
     assert corrections("vote", [STORY], Student(forbidden), samples) == [wanted]
 
 
-def going(ways):
+def walked(ways):
     """Takes the place of `by_parts`, for one question: the next of its ways."""
-    return lambda self, questions, rng, count, depth: [list(islice(ways, count)) for _ in questions]
+    return lambda questions, rng, count, ask: [list(islice(ways, count)) for _ in questions]
 
 
-@pytest.mark.parametrize("samples", range(1, 5))
-def test_a_way_that_decides_nothing_is_not_gone(samples, monkeypatch):
+@pytest.mark.parametrize("samples", range(1, 9))
+def test_the_last_ways_are_tried_where_they_can_decide_and_nowhere_else(samples, monkeypatch):
     least = ceil(0.75 * samples)
-    for texts in product(("", "a", "b"), repeat=samples):
-        ways = iter(texts)
-        monkeypatch.setattr(Teacher, "by_parts", going(ways))
-        (found,) = Teacher(Config(samples=samples), None).voted(["3+4"], dice(1, *STREAM), 0)
-        assert found == agreed(texts, least)
-        left = [*ways]
-        first = texts[: samples - len(left)]
-        assert {agreed([*first, *rest], least) for rest in product("ab", repeat=len(left))} == {
-            found
-        }
+    for first in product(("", "a", "b"), repeat=least):
+        outcomes = set()
+        tried = set()
+        for rest in product(("", "a", "b"), repeat=samples - least):
+            ways = iter([*first, *rest])
+            monkeypatch.setattr(teacher, "by_parts", walked(ways))
+            (found,) = Teacher(Config(samples=samples), None).voted(["3+4"], dice(1, *STREAM), 0)
+            outcomes.add(agreed([*first, *rest], least))
+            assert found == agreed([*first, *rest], least)
+            tried.add(next(ways, None) is None)
+        if samples > least:
+            assert tried == {len(outcomes) > 1}
 
 
 def test_a_vote_asks_neither_solver_nor_checker_nor_for_samples(monkeypatch):
