@@ -85,7 +85,7 @@ def lesson(run: Run, attempts: list[Attempt]) -> list[Pair]:
 def evenly(rng: Random, attempts: list[Attempt], count: int) -> list[Pair]:
     """So many of the answers, with repetition, even over families and levels.
 
-    Of small numbers there are few questions, which would be forgotten.
+    There are few where most fails, and few of small numbers, of which there are few questions.
     """
     sizes = Counter(attempt.cell for attempt in attempts)
     weights = [1 / sizes[attempt.cell] for attempt in attempts]
