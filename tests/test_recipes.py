@@ -60,11 +60,11 @@ def test_a_family_is_learned_tested_and_asked(tmp_path):
 
 
 def test_an_old_base_that_does_not_know_a_family_is_refused_with_the_remedy(
-    tmp_path, small_test_set
+    finished, tmp_path, small_test_set
 ):
-    first = python("loop.py", *options(tmp_path, small_test_set), *QUICK)
-    assert first.returncode == 0, first.stderr
-    done = run(tmp_path, small_test_set, "family", "--out", f"{tmp_path}/new")
+    given = options(finished.folder, small_test_set)
+    plugin = ["--plugin", str(RECIPES / "my_family.py")]
+    done = python("loop.py", *given, *plugin, "--out", f"{tmp_path}/new")
     assert done.returncode == 1
     assert "other families of questions" in done.stderr
     assert "name another folder" in done.stderr
