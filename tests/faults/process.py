@@ -31,7 +31,7 @@ from .outcome import different, outcome
 ROOT = Path(__file__).parents[2]
 TINY = shlex.split(
     "--n_layer 1 --n_embd 16 --n_head 1 --n_hidden 16 --base_steps 24 --base_batch 8 --batch 8"
-    " --rounds 3 --questions 32 --dev_questions 16 --steps 3 --limit 24 --lr 0.02 --device cpu"
+    " --rounds 3 --questions 32 --dev_questions 16 --steps 3 --limit 24 --lr 0.03 --device cpu"
     " --sets ''"
 )
 SMOKE = ("--preset", "smoke", "--device", "cpu", "--sets", "")

@@ -52,7 +52,7 @@ def test_a_finished_run_says_so_and_changes_nothing(runs, reference):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ("--lr 0.5", ["lr 0.02", "0.5"]),
+        ("--lr 0.5", ["lr 0.03", "0.5"]),
         ("--seed 2 --arm random", ["seed 1", "arm failure"]),
         ("--n_embd 32", ["n_embd 16", "32"]),
     ],
