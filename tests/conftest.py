@@ -60,10 +60,15 @@ def tiny(device, codec):
     return partial(make_model, device, codec)
 
 
+def mix(monkeypatch, mixed):
+    """Have training multiply in bfloat16, or not."""
+    monkeypatch.setattr(trainer, "has_bfloat16", lambda device: mixed)
+
+
 @pytest.fixture
 def precise(monkeypatch):
     """Training multiplies in float32 alone."""
-    monkeypatch.setattr(trainer, "has_bfloat16", lambda device: False)
+    mix(monkeypatch, False)
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ class Teacher:
         ask = self.asking(rng, depth)
         texts = dict(zip(questions, by_parts(questions, rng, least, ask), strict=True))
         undecided = [q for q in questions if least - rest <= commonest(texts[q])[1] < least]
-        more = by_parts(undecided, rng, rest, ask)
+        more = by_parts(undecided, rng, rest, ask) if undecided else []
         texts |= {q: texts[q] + added for q, added in zip(undecided, more, strict=True)}
         return [agreed(texts[question], least) for question in questions]
 
@@ -192,8 +192,7 @@ def by_parts(questions: list[str], rng: Random, count: int, ask: Ask) -> list[li
     Empty where a way led nowhere.
     """
     ways = [way_of(question, rng) for question in questions for _ in range(count)]
-    texts = together(ways, ask)
-    return [texts[i * count : (i + 1) * count] for i in range(len(questions))]
+    return chunks(together(ways, ask), count)
 
 
 def commonest(texts: list[str]) -> tuple[str, int]:

@@ -6,7 +6,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from minisi.model import lora, trainer
+from minisi.model import lora
 from minisi.model.gpt import LINE, Texts
 from minisi.model.optim import Optimizer, build
 from minisi.model.tokenizer import EOS
@@ -14,7 +14,7 @@ from minisi.model.trainer import backward, encode, fit
 from minisi.run.runtime import chunks, dice
 from minisi.tasks.problems import balanced
 
-from ..conftest import make_model
+from ..conftest import make_model, mix
 from ..passes import plain, random_texts
 
 pytestmark = pytest.mark.usefixtures("precise")
@@ -131,11 +131,6 @@ def test_gradients_add_up(examples, tiny):
         backward(model, part, 0.2)
         plain_loss(exact, part, 0.2).backward()
     torch.testing.assert_close(gradients(model), gradients(exact), atol=1e-5, rtol=1e-4)
-
-
-def mix(monkeypatch, mixed):
-    """Have training multiply in bfloat16, or not."""
-    monkeypatch.setattr(trainer, "has_bfloat16", lambda device: mixed)
 
 
 @pytest.mark.parametrize("adapted", [False, True])
