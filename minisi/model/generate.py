@@ -9,10 +9,10 @@ from torch import Generator, Tensor
 
 from ..run import ranks
 from ..run.runtime import chunks
-from .gpt import GPT, Texts, even, in_line
+from .gpt import GPT, Texts, at_once, even, in_line, send
 from .tokenizer import EOS, Codec, Ids
 
-READ = 65  # texts that are read together, in three groups with what fills them up
+READ = 65  # texts that are read together on a CPU, in three groups with what fills them up
 ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 
@@ -55,7 +55,7 @@ class Cache:
         device = model.head.weight.device
         lengths = [len(prompt) for prompt in prompts]
         self.texts = Texts(lengths, device)
-        self.ends = torch.tensor(lengths, device=device)  # (B,) where the next tokens stand
+        self.ends = send(lengths, device)  # (B,) where the next tokens stand
         self.length = max(lengths)  # places that are taken
         rows = torch.arange(len(lengths), device=device).repeat_interleave(self.ends)
         self.places = rows * self.length + self.texts.positions  # (N,) of the prompts in B T
@@ -103,7 +103,7 @@ def decode(
     """
     device = model.head.weight.device
     cache = Cache(model, prompts, limit)
-    tokens = torch.tensor(list(chain.from_iterable(prompts)), device=device)  # (N,)
+    tokens = send(list(chain.from_iterable(prompts)), device)  # (N,)
     logits = model(tokens, cache.texts.positions, cache.read)  # (N, V)
     known = logits[:-1].softmax(-1).gather(1, tokens[1:, None]).squeeze(1)
     logits = logits[cache.ends.cumsum(0) - 1]  # (B, V)
@@ -145,14 +145,15 @@ def generate(
 ) -> list[Completion]:
     """A completion for each prompt, in order; `temperature` 0 is greedy.
 
-    Prompts of like length are decoded together.
+    Prompts of like length are decoded together, `batch` at once on a CPU.
     """
     model.eval()
     if generator and ranks.are_joined():  # each rank draws for itself
         generator.manual_seed(generator.initial_seed() + ranks.RANK)
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
-    for part in chunks(ranks.mine(order), batch):
+    device = model.head.weight.device
+    for part in chunks(ranks.mine(order), at_once(batch, device)):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
@@ -181,7 +182,8 @@ def confirm(
     drafted = [i for i, draft in enumerate(drafts) if draft]
     order = sorted(drafted, key=lambda i: len(texts[i]))
     found = {}
-    for part in chunks(ranks.mine(order), READ):
+    device = model.head.weight.device
+    for part in chunks(ranks.mine(order), at_once(READ, device)):
         sure, spread, likeliest = read(model, [texts[i] for i in part])
         end = 0  # of the texts so far
         for i in part:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from math import ceil
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,8 @@ from ..run.runtime import chunks, torch_dice
 from .tokenizer import EOS, Ids
 
 THETA = 10_000.0  # of the rotary positions
-ROWS = 22  # texts of like length that are attended to together
+ROWS = 22  # texts of like length that are attended to together, on a CPU
+MORE = 8  # times as many texts go at once on a GPU, which otherwise waits for its next kernel
 LINE = 64  # tokens: a line is filled up to a multiple of it, so that sizes come back
 EVEN = 16  # what counts of rows and places are filled up to a multiple of
 linear = partial(nn.Linear, bias=False)
@@ -35,6 +37,16 @@ def norm(x: Tensor) -> Tensor:
 def even(count: int) -> int:
     """A count with what fills it up: few sizes come back often, and a new one costs time."""
     return EVEN * ceil(count / EVEN)
+
+
+def at_once(count: int, device: torch.device) -> int:
+    """How many texts go at once where a CPU takes `count`."""
+    return count if torch.device(device).type == "cpu" else MORE * count
+
+
+def send(values: list[Any] | Tensor, device: torch.device) -> Tensor:
+    """A tensor of these on the device, without waiting for what the device is doing."""
+    return torch.as_tensor(values).to(device, non_blocking=True)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
@@ -52,16 +64,16 @@ class Texts:
     def __init__(self, lengths: list[int], device: torch.device, rows: int = ROWS) -> None:
         self.groups = []  # of each: how many tokens, (B, T), and where in B T they are laid
         positions = []
-        for group in chunks(lengths, rows):
+        for group in chunks(lengths, at_once(rows, device)):
             T = even(max(group))
             taken = torch.arange(T) < torch.tensor(group)[:, None]  # (B, T)
             positions.append(taken.nonzero()[:, 1])
-            places = taken.flatten().nonzero().squeeze(1).to(device)
-            self.groups.append((sum(group), taken.shape, places))
+            places = taken.flatten().nonzero().squeeze(1)
+            self.groups.append((sum(group), taken.shape, send(places, device)))
         longest = even(max(lengths))
         hidden = torch.full((longest, longest), -torch.inf, device=device)
         self.mask = hidden.triu(1)  # (T, T) hides what comes later
-        self.positions = torch.cat(positions).to(device)  # (N,) of each token in its text
+        self.positions = send(torch.cat(positions), device)  # (N,) of each token in its text
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(N, H, D) each -> (N, H, D)."""
@@ -87,7 +99,7 @@ def in_line(texts: Ids, device: torch.device) -> tuple[Tensor, Texts]:
     filler = LINE - len(tokens) % LINE
     tokens += [EOS] * filler
     lengths = [len(text) for text in texts]
-    return torch.tensor(tokens, device=device), Texts([*lengths, filler], device)
+    return send(tokens, device), Texts([*lengths, filler], device)
 
 
 class Block(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..run import ranks
 from ..run.runtime import give_back, has_bfloat16
-from .gpt import in_line
+from .gpt import in_line, send
 from .optim import Optimizer
 from .tokenizer import EOS, Codec
 
@@ -53,9 +53,9 @@ def backward(model: nn.Module, examples: list[Example], prompt_weight: float) ->
     with mixed_precision(device):
         logits = model(tokens, texts.positions, texts)  # (N, V)
     found = logits[: len(labels)].float()
-    losses = F.cross_entropy(found, torch.tensor(labels, device=device), reduction="none")
+    losses = F.cross_entropy(found, send(labels, device), reduction="none")
     targets = sum(len(target) for _, target in examples)
-    loss = losses @ losses.new_tensor(weights) / targets
+    loss = losses @ send(weights, device) / targets
     loss.backward()
     total = loss.detach()
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]

@@ -72,6 +72,14 @@ def check_same(weights: dict[str, Tensor]) -> None:
         raise RuntimeError("the ranks have different weights")
 
 
+def take_gpu() -> None:
+    """Give this process a GPU of its own; UserError where there are too few."""
+    own, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if own >= found:
+        raise UserError(f"each process takes a GPU, of which there are {found}: give --device cpu")
+    torch.cuda.set_device(own)
+
+
 @contextmanager
 def joined(config: Config, names: tuple[str, ...] = ("base", "out")) -> Iterator[Config]:
     """The settings of this rank, which has met the others, until all have come to the end.
@@ -85,7 +93,7 @@ def joined(config: Config, names: tuple[str, ...] = ("base", "out")) -> Iterator
         raise UserError(f"--batch and --base_batch must be {WORLD} or more: a row for each process")
     device, _ = pick_device(config.device)
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        take_gpu()
     distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     packed = [contents(config, names) if RANK == 0 else {}]
     distributed.broadcast_object_list(packed)

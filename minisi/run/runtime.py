@@ -80,15 +80,16 @@ def pick_device(asked: str) -> tuple[str, str]:
 def multiply_fast() -> None:
     """Take oneDNN's float32 products, on some processors twice as fast as torch's choice.
 
-    Torch takes them where it may round to bfloat16.  Where the processor would, it may not: answers
-    are read and written in float32.
+    Torch takes them where it may round to bfloat16.  Where the processor would, as one with AMX
+    does with stacks of matrices and with large ones, it may not: answers are read and written in
+    float32.
     """
     import torch
 
     settings = torch.backends.mkldnn.matmul
     settings.fp32_precision = "bf16"
-    precise = torch.full((64, 64), 1 + 2**-12)
-    if (precise @ torch.eye(64) != precise).any():
+    precise = torch.full((2, 64, 64), 1 + 2**-12)
+    if (precise @ torch.eye(64).expand(2, 64, 64) != precise).any():
         settings.fp32_precision = "ieee"
 
 

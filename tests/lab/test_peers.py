@@ -52,10 +52,10 @@ def test_a_ratio_is_of_the_shortest_times_and_theirs_has_torchs_products(monkeyp
     assert settings.fp32_precision == before
 
 
-def test_losses_are_those_of_the_same_model_in_the_library(tiny, precise):
+def test_losses_are_those_of_the_same_model_in_the_library(tiny, precise, device):
     pytest.importorskip("transformers")
     model = tiny()
-    ids, mask, labels = peers.padded(EXAMPLES, "cpu")
+    ids, mask, labels = peers.padded(EXAMPLES, device)
     theirs = peers.olmo(model)(input_ids=ids, attention_mask=mask, labels=labels).loss
     ours, _ = backward(model, EXAMPLES, 0.0)
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=1e-4)

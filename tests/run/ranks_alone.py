@@ -38,7 +38,7 @@ def answers(**sampling):
 
 
 def main():
-    with ranks.joined(Config(base="runs/none", out="runs/nothing")):
+    with ranks.joined(Config(device="cpu", base="runs/none", out="runs/nothing")):
         together = gradients()
         said, confirmed = answers()
         sampled = generate(
