@@ -5,7 +5,6 @@ An arm is a row of ARMS.  Torch is loaded where it is needed, so that --help ans
 
 from __future__ import annotations
 
-from copy import deepcopy
 from itertools import cycle, islice
 from random import Random
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from ..run.runtime import Row
 from ..tasks.problems import balanced
 
 if TYPE_CHECKING:
-    from ..method.finetune import Batches, Learned, Pair
+    from ..method.finetune import Pair
     from ..method.run import Run
     from ..method.student import Student
     from ..run.config import Config
@@ -96,31 +95,13 @@ def by_parts(config: Config, student: Student, attempts: list[Attempt]) -> None:
     student.answer([attempt for attempt in attempts if not attempt.completion])
 
 
-def all_weights(run: Run, batches: Batches, rate: float) -> Learned:
-    """Train all weights, with Muon; their strength is how far they go from what they were."""
-    from ..method.finetune import train
-    from ..model.optim import build
-
-    model = run.model
-    before = deepcopy(model.state_dict())
-    optimizers = build(model.requires_grad_(True), model.blocks, run.config.full_lr)
-    learned = train(run, optimizers, batches, rate)
-    after = deepcopy(model.state_dict())
-
-    def blend(share: float) -> None:
-        mixed = {name: before[name].lerp(weight, share) for name, weight in after.items()}
-        model.load_state_dict(mixed)
-
-    learned.set_strength = blend
-    return learned
-
-
 ARMS = {
     "failure": Arm(),
     "random": Arm(pick=at_random),
     "matched": Arm(pick=matched),
     "corrupt": Arm(alter=shifted),
-    "full": Arm(trains=all_weights),
+    "lora": Arm(finetune="lora"),
+    "full": Arm(finetune="full"),
     "norepl": Arm(replays=False, keeps_own=False),
     "stack": Arm(replays=False, keeps_own=False, gates=False),
     "restart": Arm(restarts=True, recalls=collected, gates=False),

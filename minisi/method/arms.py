@@ -46,7 +46,7 @@ class Arm(NamedTuple):
     keeps_own: bool = True  # a right answer that was unsure is its own correction, and free
     replays: bool = True  # right answers are trained on beside the failures
     recalls: Callable | None = None  # what is learned in place of the memory
-    trains: Callable | None = None  # what is trained in place of an adapter
+    finetune: str = ""  # what is trained, `lora` or `full`, where it is not for --finetune to say
     restarts: bool = False  # each round trains the base
     opens: Callable | None = covered  # whether the next level opens; none: all do from the start
     focuses: bool = True  # and more is asked where more fails

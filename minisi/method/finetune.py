@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 from ..model import lora
-from ..model.optim import AdamW, Optimizer, schedule
+from ..model.optim import AdamW, Optimizer, build, schedule
 from ..model.trainer import Example, encode, fit
 from ..run.checkpoint import write_tensors
 from ..run.files import append_rows
@@ -45,7 +45,7 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
     append_rows(run.folder / "lessons.jsonl", [{"round": run.round, "questions": questions}])
     batches = chunks(encode(run.codec, pairs), run.config.batch)
     before = deepcopy(run.model.state_dict())
-    learn = run.arm.trains or adapters
+    learn = LEARN[run.arm.finetune or run.config.finetune]
     for rate in RATES:
         run.model.load_state_dict(run.base if run.arm.restarts else before)
         try:
@@ -109,6 +109,25 @@ def adapters(run: Run, batches: Batches, rate: float) -> Learned:
     path = run.folder / f"adapters/round_{run.round:02d}.pt"
     write_tensors(path, lora.state(run.model))
     return learned
+
+
+def all_weights(run: Run, batches: Batches, rate: float) -> Learned:
+    """Train all weights, with Muon; their strength is how far they go from what they were."""
+    model = run.model
+    before = deepcopy(model.state_dict())
+    optimizers = build(model.requires_grad_(True), model.blocks, run.config.full_lr)
+    learned = train(run, optimizers, batches, rate)
+    after = deepcopy(model.state_dict())
+
+    def blend(share: float) -> None:
+        mixed = {name: before[name].lerp(weight, share) for name, weight in after.items()}
+        model.load_state_dict(mixed)
+
+    learned.set_strength = blend
+    return learned
+
+
+LEARN = {"lora": adapters, "full": all_weights}  # what --finetune names
 
 
 def train(run: Run, optimizers: list[Optimizer], batches: Batches, rate: float) -> Learned:

@@ -32,6 +32,7 @@ GROWING: Row = {  # the defaults where the world opens
     "rounds": 20,
     "focus": 0.6,
     "depth": 2,
+    "finetune": "full",
     "steps": 400,
     "replay": 0.4,
     "newest": 0.7,
@@ -105,10 +106,7 @@ class Config:
         768, "fresh dev questions a round, for the threshold and again for the gate", 1
     )
     threshold: float = option(
-        -1.0,
-        "confidence below which an answer is unsure, 0 to 1; -1 fits the F score of errors on dev",
-        -1,
-        1,
+        -1.0, "confidence below which an answer is unsure; -1: the best F score on dev", -1, 1
     )
     samples: int = option(
         4,
@@ -132,7 +130,8 @@ class Config:
     )
     r: int = option(64, "rank of the adapters", 1)
     lora_alpha: float = option(64.0, "adapter strength times r")
-    full_lr: float = option(1e-3, "peak learning rate of the arm `full` (Muon and AdamW)")
+    finetune: str = option("lora", "what is trained: adapters (lora), or all weights (full)")
+    full_lr: float = option(1e-3, "peak learning rate of `full` (Muon and AdamW)")
 
     compare: str = option(
         "", "arms and correctors to compare, as in failure,random,vote:3, which has three seeds"
@@ -262,6 +261,7 @@ def parser(
     taken = {
         "preset": {"choices": PRESETS},
         "device": {"choices": DEVICES},
+        "finetune": {"choices": ("lora", "full")},
         "arm": {"choices": arms},
         "corrector": {"choices": correctors},
         "compare": {"type": partial(known_names, [*arms, *correctors]), "metavar": "NAMES"},

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minisi.lab.controls import ARMS, all_weights, by_parts, matched, shifted
+from minisi.lab.controls import ARMS, by_parts, matched, shifted
 from minisi.method import finetune, student
 from minisi.method.attempt import Attempt, Verdict
 from minisi.method.run import Run
@@ -161,7 +161,7 @@ def test_a_blend_goes_from_before_to_after_and_back(tiny, monkeypatch):
 
     monkeypatch.setattr(finetune, "train", train)
     run = SimpleNamespace(model=model, config=Config())
-    blend = all_weights(run, [], 1.0).set_strength
+    blend = finetune.all_weights(run, [], 1.0).set_strength
     half = {name: (start[name] + end[name]) / 2 for name in start}
     for share, wanted in [(1.0, end), (0.0, start), (1.0, end), (0.5, half), (0.0, start)]:
         blend(share)

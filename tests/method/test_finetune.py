@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -175,7 +176,7 @@ def test_a_lesson_is_tried_again_at_half_the_rate_and_then_dropped(monkeypatch, 
             run.model.head.weight += 1
         raise FloatingPointError("a weight is not finite")
 
-    monkeypatch.setattr(finetune, "adapters", learn)
+    monkeypatch.setitem(finetune.LEARN, "lora", learn)
     monkeypatch.setattr(finetune, "lesson", lambda run, attempts: [("3+4|", "3+4+0=07|7")])
     assert finetune.finetune(run, ATTEMPTS) == Learned()
     assert tried == [1.0, 0.5]
@@ -193,7 +194,7 @@ def test_all_that_a_lesson_is_made_of_is_logged_by_its_questions(arm, monkeypatc
         taught.append(run.codec.decode([prompt for prompt, _ in examples]))
         return Learned(steps=len(batches))
 
-    monkeypatch.setattr(finetune, "adapters", learn)
+    monkeypatch.setitem(finetune.LEARN, "lora", learn)
     run = learning(arm)
     run.memory.sample = lambda rng, count, *_: [
         SimpleNamespace(prompt=f"{rng.randrange(50)}+0|", completion="1|1") for _ in range(count)
@@ -213,6 +214,26 @@ def test_where_nothing_is_learned_nothing_is_logged(learning):
     assert logged(run) == []
 
 
+LEARNERS = [  # the arm, --finetune, and what is trained
+    ("failure", "lora", "lora"),
+    ("failure", "full", "full"),
+    ("lora", "full", "lora"),
+    ("full", "lora", "full"),
+]
+
+
+@pytest.mark.parametrize(("arm", "given", "wanted"), LEARNERS)
+def test_an_arm_has_the_last_word_on_what_is_trained(arm, given, wanted, monkeypatch, learning):
+    run = learning(arm)
+    run.config = replace(run.config, finetune=given)
+    trained = []
+    for name in finetune.LEARN:
+        learn = partial(lambda name, *how: trained.append(name), name)
+        monkeypatch.setitem(finetune.LEARN, name, learn)
+    finetune.finetune(run, ATTEMPTS)
+    assert trained == [wanted]
+
+
 def test_an_arm_that_restarts_has_the_steps_of_all_rounds_and_trains_the_base(tiny):
     run = a_run("restart")
     run.memory.corrected = lambda: run.memory.sample(run.dice("x"), 40, 1, 0.5)
@@ -222,14 +243,14 @@ def test_an_arm_that_restarts_has_the_steps_of_all_rounds_and_trains_the_base(ti
     run.base = {name: weight.clone() for name, weight in tiny(seed=6).state_dict().items()}
     before = []
 
-    def trains(run, batches, rate):
+    def learn(run, batches, rate):
         before.append({name: weight.clone() for name, weight in run.model.state_dict().items()})
         return finetune.Learned(steps=1)
 
-    run.arm = run.arm._replace(trains=trains)
     run.folder = Path("run")
     run.codec = None
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(finetune.LEARN, "lora", learn)
         patch.setattr(finetune, "append_rows", lambda path, rows: None)
         patch.setattr(finetune, "encode", lambda codec, pairs: pairs)
         finetune.finetune(run, ATTEMPTS)
