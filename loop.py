@@ -47,7 +47,7 @@ from train import curriculum, get_base
 
 def play(run: Run, examiner: Examiner) -> Row:
     """One round of the method: the model and the memory change.  Returns its figures."""
-    # 1. Sample fresh questions of the train split, and those that found no correction yet.
+    # 1. Sample fresh questions of the train split, and the newest without a correction.
     attempts = run.sample()
 
     # 2. Generate an answer to each, and once more to what went wrong before.
@@ -67,7 +67,7 @@ def play(run: Run, examiner: Examiner) -> Row:
     # 5. Store the failures with their corrections.
     run.memory.append([*picked, *own], run.round)
 
-    # 6. Finetune a fresh adapter on failures, mixed with answers that were right.
+    # 6. Finetune a fresh adapter, or all weights, on failures and on answers that were right.
     learned = finetune(run, attempts)
 
     # 7. Gate: keep what helps on the dev questions, as strong as it helps most.

@@ -89,6 +89,8 @@ def test_a_world_that_does_not_grow_has_settings_of_its_own():
     assert configure({"grow": 8}).focus > 0
     assert configure({"grow": 8, "focus": 0.1, "out": "x"}).focus == 0.1
     assert configure({"grow": 8}).out != configure({}).out
+    assert configure({}).finetune == "lora"
+    assert configure({"grow": 8}).finetune == "full"
 
 
 @pytest.fixture
@@ -98,15 +100,16 @@ def growing(tmp_path, small_test_set, monkeypatch):
     monkeypatch.setattr(student, "confirm", unconfirmed)
 
     def growing(name="loop", **given):
-        changed = {"grow": 6, "mastery": 0.3, "rounds": 6, "lr": 0.02, "dev_questions": 64}
+        changed = {"grow": 6, "mastery": 0.3, "rounds": 6, "full_lr": 0.01, "dev_questions": 64}
         changed |= {"out": f"{tmp_path}/{name}", **given}
         return loop.loop(settings(tmp_path, small_test_set, **changed))
 
     return growing
 
 
-def test_levels_open_one_after_the_other_and_the_last_one_ends_the_run(growing):
+def test_levels_open_one_after_the_other_and_the_last_one_ends_the_run(growing, tmp_path):
     made = growing()
+    assert list((tmp_path / "loop" / "adapters").iterdir()) == []  # all weights were trained
     levels = [row["levels"] for row in made]
     assert levels[0] == 4
     for row, following in zip(made, levels[1:], strict=False):

@@ -2,8 +2,8 @@
 
 exported/                 config.json, model.safetensors, tokenizer.json and what goes with them
 exported/base/            the same of the base, if its folder is still there
-exported/adapters/        a folder for each round that was kept, to be merged one after the other;
-                          of an arm that restarts the last alone
+exported/adapters/        a folder for each round whose adapter was kept, to be merged one after the
+                          other; of an arm that restarts the last alone
 exported/data/            sft.jsonl and preferences.jsonl, with a card
 """
 

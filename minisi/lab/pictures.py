@@ -13,6 +13,7 @@ from ..run.runtime import warn_once
 from .evaluate import Row
 
 DASHED = {"linestyle": "--", "color": "grey"}
+BESIDE = 4  # runs that growth.png has side by side, at most
 
 
 def draw(path: Path, plot: Callable[..., None], *content: Any) -> bool:
@@ -107,8 +108,10 @@ def comparison(found: Row, figure: Any) -> None:
 def growth(cells: list[Row], figure: Any) -> None:
     """growth.png: accuracy by level and round, and what became of the levels of the start.
 
-    A cell has a name, its `arm`, and `rounds`.  A white line is the highest open level.
+    A cell has a name, its `arm`, and `rounds`.  A white line is the highest open level.  Beyond
+    the first few cells none are drawn.
     """
+    cells = cells[:BESIDE]
     figure.set_size_inches(2 + 4 * len(cells), 6.5)
     maps, lines = figure.subplots(2, len(cells), squeeze=False, height_ratios=(2, 1))
     start = min(cell["rounds"][0]["levels"] for cell in cells)

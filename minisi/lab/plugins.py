@@ -12,6 +12,7 @@ from random import Random
 
 from ..method.arms import Arm, covered
 from ..method.teacher import TEACHERS, Teacher
+from ..run.config import FINETUNES
 from ..run.runtime import Row, UserError
 from ..tasks.families import FAMILIES, family_of, vocabulary_words
 from ..tasks.family import Family
@@ -79,6 +80,8 @@ def check_arm(name: str, arm: Arm) -> None:
         raise UserError(f"ARMS[{name!r}] must be an Arm")
     if name in TEACHERS:
         raise UserError(f"ARMS[{name!r}] has the name of a teacher: give it another")
+    if arm.finetune not in ("", *FINETUNES):
+        raise UserError(f"finetune of ARMS[{name!r}] must be one of {', '.join(FINETUNES)}")
     opens = covered if arm.opens is None else arm.opens
     if not all(map(callable, (arm.pick, arm.alter, opens, arm.asks))):
         raise UserError(f"pick, alter, opens and asks of ARMS[{name!r}] must be functions")

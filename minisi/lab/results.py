@@ -2,6 +2,7 @@
 
 from ..run.runtime import Row
 from .growth import opened
+from .pictures import BESIDE
 from .report import score_table, table
 
 EACH = ("auroc", "ece", "label_coverage", "label_precision")  # of a cell, after each round
@@ -55,7 +56,7 @@ Each level that opened; those with a dash were open from the start.  *Could be m
 its fresh dev questions, of those that no lower level asks.  *A round later* is the accuracy on the
 frozen test set after the first round that asked it.  *Labels right* is the share of corrections of
 such questions that end in the key, in the worst round.  Levels above the last are closed: what they
-gain comes for free."""
+gain comes for free.  The picture has the first {} arms, of the first seed."""
 SHORT = "{arm:10} {seeds} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | seeds | n | base | after (95 % interval) | with right steps | points to `failure`"
@@ -145,7 +146,7 @@ def results(found: Row) -> str:
         arms=table(ARM_TITLES, map(arm_line, arms)),
         prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
-        growth=GROWTH.format(opened(cells)) if found["grow"] else "",
+        growth=GROWTH.format(opened(cells), BESIDE) if found["grow"] else "",
         picture="growth" if found["grow"] else "compare",
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),

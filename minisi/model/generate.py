@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from ..run import ranks
 from ..run.runtime import chunks
-from .gpt import GPT, Texts, at_once, even, in_line, send
+from .gpt import GPT, Texts, at_a_time, even, in_line, send
 from .tokenizer import EOS, Codec, Ids
 
 READ = 65  # texts that are read together on a CPU, in three groups with what fills them up
@@ -153,7 +153,7 @@ def generate(
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
     device = model.head.weight.device
-    for part in chunks(ranks.mine(order), at_once(batch, device)):
+    for part in chunks(ranks.mine(order), at_a_time(batch, device)):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
@@ -183,7 +183,7 @@ def confirm(
     order = sorted(drafted, key=lambda i: len(texts[i]))
     found = {}
     device = model.head.weight.device
-    for part in chunks(ranks.mine(order), at_once(READ, device)):
+    for part in chunks(ranks.mine(order), at_a_time(READ, device)):
         sure, spread, likeliest = read(model, [texts[i] for i in part])
         end = 0  # of the texts so far
         for i in part:

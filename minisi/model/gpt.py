@@ -39,7 +39,7 @@ def even(count: int) -> int:
     return EVEN * ceil(count / EVEN)
 
 
-def at_once(count: int, device: torch.device) -> int:
+def at_a_time(count: int, device: torch.device) -> int:
     """How many texts go at once where a CPU takes `count`."""
     return count if torch.device(device).type == "cpu" else MORE * count
 
@@ -64,7 +64,7 @@ class Texts:
     def __init__(self, lengths: list[int], device: torch.device, rows: int = ROWS) -> None:
         self.groups = []  # of each: how many tokens, (B, T), and where in B T they are laid
         positions = []
-        for group in chunks(lengths, at_once(rows, device)):
+        for group in chunks(lengths, at_a_time(rows, device)):
             T = even(max(group))
             taken = torch.arange(T) < torch.tensor(group)[:, None]  # (B, T)
             positions.append(taken.nonzero()[:, 1])

@@ -18,6 +18,7 @@ from .runtime import ROOT, Row
 MOST = 2.0**53  # beyond it whole numbers are no longer exact everywhere
 ROOMS = ("minisi", "tests", "data", ".git", ".ci")  # of the project, where no results belong
 DEVICES = ("auto", "cpu", "cuda")
+FINETUNES = ("lora", "full")
 GROUPS = {  # of settings, by the first of each
     "preset": "run",
     "n_layer": "model",
@@ -120,9 +121,9 @@ class Config:
     temperature: float = option(0.7, "of those samples", 0.05)
     limit: int = option(256, "longest completion, in tokens", 1)
 
-    steps: int = option(300, "LoRA steps a round", 1)
+    steps: int = option(300, "optimiser steps a round", 1)
     batch: int = option(64, "examples a step", 1)
-    lr: float = option(1.5e-3, "peak learning rate (AdamW)")
+    lr: float = option(1.5e-3, "peak learning rate of adapters (AdamW)")
     replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 0.9)
     newest: float = option(0.5, "share of the failures in a batch that is from this round", 0, 1)
     question_weight: float = option(
@@ -241,10 +242,8 @@ def known_names(known: Collection[str], text: str) -> str:
     """The text, if it is known names with commas between, each with or without a number."""
     for name in filter(None, re.sub(r":\d+", "", text).split(",")):
         if name not in known:
-            names = ", ".join(known)
-            raise argparse.ArgumentTypeError(
-                f"no arm is called {name}: take of {names}; or random:3"
-            )
+            told = f"no arm is called {name}: take of {', '.join(known)}; or random:3"
+            raise argparse.ArgumentTypeError(told)
     return text
 
 
@@ -261,7 +260,7 @@ def parser(
     taken = {
         "preset": {"choices": PRESETS},
         "device": {"choices": DEVICES},
-        "finetune": {"choices": ("lora", "full")},
+        "finetune": {"choices": FINETUNES},
         "arm": {"choices": arms},
         "corrector": {"choices": correctors},
         "compare": {"type": partial(known_names, [*arms, *correctors]), "metavar": "NAMES"},

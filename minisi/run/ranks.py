@@ -74,10 +74,11 @@ def check_same(weights: dict[str, Tensor]) -> None:
 
 def take_gpu() -> None:
     """Give this process a GPU of its own; UserError where there are too few."""
-    own, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    if own >= found:
-        raise UserError(f"each process takes a GPU, of which there are {found}: give --device cpu")
-    torch.cuda.set_device(own)
+    needed = int(os.environ["LOCAL_WORLD_SIZE"])
+    found = torch.cuda.device_count()
+    if needed > found:
+        raise UserError(f"{needed} processes need {needed} GPUs, here are {found}: or --device cpu")
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
 @contextmanager

@@ -88,8 +88,11 @@ def multiply_fast() -> None:
 
     settings = torch.backends.mkldnn.matmul
     settings.fp32_precision = "bf16"
-    precise = torch.full((2, 64, 64), 1 + 2**-12)
-    if (precise @ torch.eye(64).expand(2, 64, 64) != precise).any():
+    precise = torch.full((2, 1024, 256), 1 + 2**-12)
+    one = torch.eye(256)
+    stack = precise @ one.expand(2, 256, 256)
+    large = precise[0] @ one
+    if (stack != precise).any() or (large != precise[0]).any():
         settings.fp32_precision = "ieee"
 
 

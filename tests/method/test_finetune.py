@@ -15,7 +15,7 @@ from minisi.method.attempt import Attempt, Verdict
 from minisi.method.finetune import Learned, lesson
 from minisi.method.teacher import TEACHERS
 from minisi.model.generate import Completion
-from minisi.run.config import Config
+from minisi.run.config import FINETUNES, Config
 from minisi.run.files import read_rows
 from minisi.run.runtime import dice
 from minisi.tasks.families import chosen, family_of
@@ -212,6 +212,10 @@ def test_where_nothing_is_learned_nothing_is_logged(learning):
     run.memory.sample = lambda *how: []
     assert finetune.finetune(run, []) == Learned()
     assert logged(run) == []
+
+
+def test_what_can_be_trained_is_what_the_option_takes():
+    assert tuple(finetune.LEARN) == FINETUNES
 
 
 LEARNERS = [  # the arm, --finetune, and what is trained

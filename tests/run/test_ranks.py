@@ -14,7 +14,7 @@ from minisi.run.runtime import UserError
 
 from ..programs import ROOT, Program, options, rows
 
-TWO = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 SAME = ("levels", "asked", "wrong", "unsure", "unparsable", "corrections", "steps", "train_tokens")
 
 
@@ -65,6 +65,22 @@ def test_a_comparison_is_not_shared(monkeypatch):
     monkeypatch.setattr(compare, "WORLD", 2)
     with pytest.raises(UserError, match="--jobs"):
         compare.main({"compare": "random"}, pytest.fail)
+
+
+@pytest.mark.parametrize(("needed", "found"), [(1, 1), (2, 2), (2, 8), (2, 1), (3, 2)])
+def test_each_process_has_a_gpu_or_all_say_that_there_are_too_few(needed, found, monkeypatch):
+    taken = []
+    monkeypatch.setattr(ranks.torch.cuda, "device_count", lambda: found)
+    monkeypatch.setattr(ranks.torch.cuda, "set_device", taken.append)
+    for own in range(needed):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(needed))
+        monkeypatch.setenv("LOCAL_RANK", str(own))
+        if needed > found:
+            with pytest.raises(UserError, match="--device cpu"):
+                ranks.take_gpu()
+        else:
+            ranks.take_gpu()
+    assert taken == ([] if needed > found else list(range(needed)))
 
 
 @pytest.mark.parametrize("settings", [{"batch": 1}, {"base_batch": 1}])
