@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from minisi.lab.peers import olmo
-from minisi.model.gpt import Texts
+from minisi.model.gpt import MORE, Texts, at_a_time
 
 from ..passes import line, packed, plain, random_texts
 
@@ -163,3 +163,8 @@ def test_the_weights_make_an_olmo(tiny):
     made = olmo(model).eval()
     alone = [made(line(model, [ids])[None]).logits[0] for ids in texts]
     same(packed(model, texts), alone)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("cpu", 5), ("cuda", 5 * MORE), ("cuda:1", 5 * MORE)])
+def test_more_go_at_once_on_a_gpu(kind, wanted):
+    assert at_a_time(5, torch.device(kind)) == wanted
