@@ -146,8 +146,8 @@ def test_an_arm_may_have_fewer_seeds_and_is_paired_with_those(copied, tmp_path, 
 @pytest.mark.parametrize(
     ("named", "told"),
     [
-        ("random:3", "there are 2 seeds"),
-        ("random:0", "there are 2 seeds"),
+        ("random:3", "take 1 to 2"),
+        ("random:0", "take 1 to 2"),
         ("failure:1", "failure has 2 seeds already"),
         ("random:1,random", "random has 1 seeds already"),
     ],

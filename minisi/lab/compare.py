@@ -94,7 +94,7 @@ def seeds_of(config: Config) -> dict[str, list[int]]:
         arm, _, count = named.partition(":")
         number = int(count or len(seeds))
         if not 0 < number <= len(seeds):
-            raise UserError(f"--compare {named}: there are {len(seeds)} seeds, give more --seeds")
+            raise UserError(f"--compare {named}: take 1 to {len(seeds)}, or give more --seeds")
         own = arms.setdefault(arm, seeds[:number])
         if len(own) != number:
             raise UserError(f"--compare {named}: {arm} has {len(own)} seeds already")
