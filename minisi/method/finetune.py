@@ -127,9 +127,6 @@ def all_weights(run: Run, batches: Batches, rate: float) -> Learned:
     return learned
 
 
-LEARN = {"lora": adapters, "full": all_weights}  # what --finetune names
-
-
 def train(run: Run, optimizers: list[Optimizer], batches: Batches, rate: float) -> Learned:
     """Train what has gradients, a step a batch, at so much of the learning rate."""
     learned = Learned()
@@ -139,3 +136,6 @@ def train(run: Run, optimizers: list[Optimizer], batches: Batches, rate: float) 
         run.progress.advance(done.steps - learned.steps, loss=f"{done.loss:.3f}")
         learned = Learned(done.steps, done.tokens)
     return learned
+
+
+LEARN = {"lora": adapters, "full": all_weights}  # what --finetune names

@@ -12,6 +12,7 @@ from .attempt import Attempt
 from .student import Student
 from .teacher import UNSOLVED
 
+AGAIN = 256  # questions that found no correction are asked again; older ones are let go
 RECALLED = 2048  # corrections that are asked for again in a round, at most
 OFTEN = 100  # times that a failure is drawn in its own round, at most, where there are older ones
 FAILING = 4  # times as often as the others are failures drawn that still fail
@@ -129,8 +130,9 @@ class FailureMemory:
         return [problem for name, problem in named.items() if name not in self.failures]
 
     def unsolved(self) -> list[Problem]:
-        """What found no correction yet."""
-        return [row.problem for row in self.failures.values() if row.source == UNSOLVED]
+        """What found no correction, the newest questions alone."""
+        rows = [row for row in self.failures.values() if row.source == UNSOLVED]
+        return [row.problem for row in rows[-AGAIN:]]
 
     def corrected(self) -> list[Failure]:
         """What found a correction."""

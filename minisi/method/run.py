@@ -20,7 +20,6 @@ from .memory import FailureMemory
 from .student import Student
 from .teacher import TEACHERS
 
-AGAIN = 256  # questions that found no correction are asked again; older ones are let go
 LEAST = 0.01  # the share of failures that each family and level is taken to have at least
 
 
@@ -94,7 +93,7 @@ class Run:
     def sample(self) -> list[Attempt]:
         """The round's questions: new ones, and the newest of those that found no correction."""
         new = self.memory.unknown(self.fresh(self.config.questions))
-        again = self.memory.unsolved()[-AGAIN:]
+        again = self.memory.unsolved()
         return [Attempt(p) for p in new] + [Attempt(p, again=True) for p in again]
 
     def pick(self, attempts: list[Attempt]) -> list[Attempt]:

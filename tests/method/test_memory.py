@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from minisi.method.attempt import Attempt, Verdict
-from minisi.method.memory import UNSOLVED, Failure, FailureMemory, failure
+from minisi.method.memory import AGAIN, UNSOLVED, Failure, FailureMemory, failure
 from minisi.model.generate import Completion
 from minisi.run.files import read_rows
 from minisi.run.runtime import UserError, dice
@@ -143,6 +143,16 @@ def test_problems_are_parted_by_having_a_correction(memory):
     assert memory.failures[name(PROBLEMS[0])].source == UNSOLVED
     assert memory.unsolved() == [PROBLEMS[0], PROBLEMS[3]]
     assert recalled(memory) == PROBLEMS[1:3]
+
+
+@pytest.mark.parametrize("unsolved", [0, 3, AGAIN, AGAIN + 40])
+def test_of_what_found_no_correction_the_newest_are_kept_in_order(unsolved, memory):
+    problems = distinct("train", unsolved)
+    attempts = [failed(problem, text="") for problem in problems]
+    memory.append(attempts, 1)
+    memory.append(attempts[:1], 2)  # to fail once more makes no question new
+    for held in (memory, FailureMemory(memory.path)):
+        assert held.unsolved() == problems[-AGAIN:]
 
 
 def test_what_was_only_unsure_is_learned_from_but_not_asked_again(memory):
