@@ -4,6 +4,7 @@ test         distinct problems, even over families and levels 1 to 4
 typed        small questions as a person would type them
 gpt3         ten arithmetic tasks of Brown et al. 2020, section 3.9.1, and two longer ones
 outside      levels 5 to 8, which a run is never taught, unless it grows
+repeated     a number of one digit again and again, or of a digit and zeros, and a small number
 test_levels  as test, levels 1 to 12, for a run that grows
 """
 
@@ -70,8 +71,12 @@ Kim has {t[0]} eggs, eats {d[0]}, gets {d[1]} from Ben: how many?
 PUBLISHED = {"2D+": 100.0, "2D-": 98.9, "3D+": 80.4, "3D-": 94.2, "4D+": 25.5, "4D-": 26.8}
 PUBLISHED |= {"5D+": 9.3, "5D-": 9.9, "2Dx": 29.2, "1DC": 21.3}
 TASKS = (*PUBLISHED, "6D+", "6D-")
-EACH = 200  # questions of each of them
+ALIKE = ("777+n", "700-n", "777777+n", "700000-n")  # 7: 1 to 9; n: 1 to 99
+EACH = 200  # questions of each of GPT-3's tasks
+FEWER = 100  # of each of ALIKE
 SOME = 8  # questions of each line of TYPED
+
+Ask = Callable[[Random, str], Problem]  # a question of a task
 
 
 def distinct(
@@ -210,18 +215,26 @@ def published(rng: Random, task: str) -> Problem:
     return solve(f"{a}{sign.replace('x', '*')}{b}")
 
 
-def gpt3(rng: Random) -> Iterator[Row]:
-    """Rows of GPT-3's tasks."""
-    for task in TASKS:
-        for problem in distinct(partial(published, rng, task), EACH):
+def alike(rng: Random, task: str) -> Problem:
+    """A question of one of the tasks of ALIKE."""
+    digit = rng.randint(1, 9)
+    number = rng.randint(1, 99)
+    return solve(task.replace("7", str(digit)).replace("n", str(number)))
+
+
+def by_task(rng: Random, tasks: Iterable[str], ask: Ask, each: int) -> Iterator[Row]:
+    """Rows of so many problems of each task."""
+    for task in tasks:
+        for problem in distinct(partial(ask, rng, task), each):
             yield {**row(problem), "task": task}
 
 
 SETS = {
     "test": partial(cells, levels=range(1, 5), each=64),
     "typed": typed,
-    "gpt3": gpt3,
+    "gpt3": partial(by_task, tasks=TASKS, ask=published, each=EACH),
     "outside": outside,
+    "repeated": partial(by_task, tasks=ALIKE, ask=alike, each=FEWER),
     "test_levels": partial(cells, levels=range(1, 13), each=24),
 }
 

@@ -58,7 +58,7 @@ class Config:
     out: str = option("runs/loop", "folder that gets the results")
     test: str = option("data/test.jsonl", "the frozen test set")
     sets: str = option(
-        "data/typed.jsonl,data/gpt3.jsonl,data/outside.jsonl",
+        "data/typed.jsonl,data/gpt3.jsonl,data/repeated.jsonl,data/outside.jsonl",
         "more frozen sets, asked before the first round and after the last",
     )
     plugin: str = option("", "a Python file of yours with arms, teachers or families of questions")
