@@ -1,10 +1,16 @@
 """The programs of a tiny model, which learns next to nothing, and what stands in for decoding."""
 
 import math
+import multiprocessing
+import os
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 import zlib
+from multiprocessing import forkserver
 from pathlib import Path
 
 from minisi.lab.controls import ARMS
@@ -28,31 +34,63 @@ SETS = {"typed": 8, "2D+": 4}  # how many questions the frozen sets have that st
 NONSENSE = "1|x"
 
 
+def server():
+    """What forks a process that has one thread and has loaded torch, which takes two seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.programs", "loop", "minisi.lab.ask"])
+    before = dict(os.environ)
+    os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]))
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return context
+
+
 class Program:
     """A program at work, in a folder of its own if it leaves anything."""
 
-    def __init__(self, arguments, folder=None):
+    def __init__(self, arguments, folder=None, typed=""):
         self.folder = folder
         self.returncode = None
-        self.process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.streams = Path(tempfile.mkdtemp())
+        (self.streams / "0").write_text(typed)
+        self.process = server().Process(target=work, args=(self.streams, arguments))
+        self.process.start()
 
     def end(self):
         """Wait for its end: with that, `stdout`, `stderr` and `returncode` are there."""
         if self.returncode is None:
-            self.stdout, self.stderr = self.process.communicate()
-            self.returncode = self.process.returncode
+            self.process.join()
+            self.stdout, self.stderr = ((self.streams / name).read_text() for name in "12")
+            shutil.rmtree(self.streams)
+            self.returncode = self.process.exitcode
         return self
 
 
-def python(*arguments):
+def work(streams, arguments):
+    """What `python ARGUMENTS` does, with its streams in files."""
+    for number in range(3):
+        os.dup2(os.open(streams / str(number), os.O_RDWR | os.O_CREAT), number)
+    sys.stdin = os.fdopen(0)
+    sys.argv = list(arguments)
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def program(*arguments, typed=""):
     """Run a program to its end."""
-    return Program(arguments).end()
+    return Program(arguments, typed=typed).end()
+
+
+def python(*arguments):
+    """Run `python ARGUMENTS` to its end, from the start."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
 def options(folder, test):

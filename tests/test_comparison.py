@@ -13,7 +13,7 @@ from minisi.run.files import append_rows
 from minisi.run.runtime import UserError
 
 from .answers import unconfirmed
-from .programs import options, python, rows, settings, timeless
+from .programs import options, program, rows, settings, timeless
 from .test_key import mostly
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -180,7 +180,7 @@ def options_of(folder, test, *more):
 
 def test_runs_side_by_side_are_the_same_as_one_after_the_other(compared, tmp_path, small_test_set):
     seeds = ("--jobs", "2", "--seeds", "1")
-    done = python("loop.py", *options_of(tmp_path, small_test_set, *seeds, "--rounds", "1"))
+    done = program("loop.py", *options_of(tmp_path, small_test_set, *seeds, "--rounds", "1"))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "leaked" not in done.stderr
@@ -196,7 +196,7 @@ def test_an_error_of_one_of_them_is_told_and_ends_them_all(tmp_path, small_test_
     (tmp_path / "loop").mkdir()
     (tmp_path / "loop" / "base-2").touch()
     seeds = ("--jobs", "2", "--seeds", "1,2", "--rounds", "0")
-    done = python("loop.py", *options_of(tmp_path, small_test_set, *seeds))
+    done = program("loop.py", *options_of(tmp_path, small_test_set, *seeds))
     assert done.returncode == 1
     assert "failure-2" in done.stderr.splitlines()[-1]
     assert "base-2" in (tmp_path / "loop" / "failure-2" / "log.txt").read_text()

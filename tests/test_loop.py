@@ -17,7 +17,7 @@ from minisi.tasks.families import FAMILIES, chosen
 from minisi.tasks.problems import draw, split_of
 from train import HARDER, curriculum
 
-from .programs import SETS, TEST_QUESTIONS, contents, python, rows, settings, timeless
+from .programs import SETS, TEST_QUESTIONS, contents, program, python, rows, settings, timeless
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 TAUGHT = 4 * 8  # problems that the base was taught
@@ -215,7 +215,7 @@ def test_the_sizes_of_a_base_that_is_gone_are_those_of_its_run(finished, tmp_pat
     config = json.loads((tmp_path / "loop/config.json").read_text())
     for name in loop_options:
         given += [f"--{name}", str(config[name])]
-    done = python("loop.py", *given, "--test", config["test"], "--sets", "")
+    done = program("loop.py", *given, "--test", config["test"], "--sets", "")
     assert done.returncode == 0, done.stderr
     assert "is finished" in done.stderr
 
@@ -266,7 +266,7 @@ def test_a_base_made_with_other_settings_is_refused(play, tmp_path):
     ],
 )
 def test_a_mistake_gets_one_sentence(command, code, words):
-    done = python(*shlex.split(command))
+    done = program(*shlex.split(command))
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -282,7 +282,7 @@ def test_a_question_that_cannot_be_asked_is_the_users_error(question, words):
 
 def test_ask_says_whether_the_solver_agrees(finished):
     folder = f"{finished.folder}/loop"
-    done = python("-m", "minisi", "ask", "--run", folder, "--device", "cpu", "347+586")
+    done = program("-m", "minisi", "ask", "--run", folder, "--device", "cpu", "347+586")
     assert done.returncode == 0, done.stderr
     told = dict(line.split(":", 1) for line in done.stdout.splitlines())
     assert list(told) == ["steps", "answer", "confidence", "solver"]

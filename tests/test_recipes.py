@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .programs import ROOT, options, python, rows
+from .programs import ROOT, options, program, rows
 
 RECIPES = ROOT / "tests" / "recipes"
 README = (ROOT / "README.md").read_text()
@@ -24,7 +24,7 @@ def run(folder, test, recipe, *more):
     if "--compare" in more:
         place = given.index("--base")
         del given[place : place + 2]
-    return python("loop.py", *given, *QUICK, "--plugin", str(path), *more)
+    return program("loop.py", *given, *QUICK, "--plugin", str(path), *more)
 
 
 def test_an_arm_is_compared(tmp_path, small_test_set):
@@ -44,7 +44,7 @@ def test_a_teacher_corrects(tmp_path, small_test_set):
 
 def test_a_family_is_learned_tested_and_asked(tmp_path):
     plugin = ["--plugin", str(RECIPES / "my_family.py")]
-    made = python("-m", "minisi", "testset", "--levels", "2", "--count", "36", *plugin)
+    made = program("-m", "minisi", "testset", "--levels", "2", "--count", "36", *plugin)
     test = tmp_path / "test.jsonl"
     test.write_text(made.stdout)
     done = run(tmp_path, test, "family", "--levels", "2", "--base_levels", "2")
@@ -52,9 +52,9 @@ def test_a_family_is_learned_tested_and_asked(tmp_path):
     assert "twice" in {row["family"] for row in rows(tmp_path / "loop", "memory")}
     assert "twice" in rows(tmp_path / "loop")[-1]["by_family"]
 
-    asked = python("-m", "minisi", "ask", "twice 41", "--run", f"{tmp_path}/loop", *plugin)
+    asked = program("-m", "minisi", "ask", "twice 41", "--run", f"{tmp_path}/loop", *plugin)
     assert "the answer is 82" in asked.stdout, asked.stderr
-    without = python("-m", "minisi", "ask", "3+4", "--run", f"{tmp_path}/loop")
+    without = program("-m", "minisi", "ask", "3+4", "--run", f"{tmp_path}/loop")
     assert f"it was made with --plugin {plugin[1]}: give that" in without.stderr
     assert f"--plugin {plugin[1]}" in done.stdout.splitlines()[-1]
 
@@ -64,7 +64,7 @@ def test_an_old_base_that_does_not_know_a_family_is_refused_with_the_remedy(
 ):
     given = options(finished.folder, small_test_set)
     plugin = ["--plugin", str(RECIPES / "my_family.py")]
-    done = python("loop.py", *given, *plugin, "--out", f"{tmp_path}/new")
+    done = program("loop.py", *given, *plugin, "--out", f"{tmp_path}/new")
     assert done.returncode == 1
     assert "other families of questions" in done.stderr
     assert "name another folder" in done.stderr
@@ -105,7 +105,7 @@ from minisi.tasks.family import Family
 def test_a_broken_promise_is_told_at_once(body, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(HEAD + body)
-    done = python("loop.py", "--plugin", str(path), "--help")
+    done = program("loop.py", "--plugin", str(path), "--help")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: --plugin {path}: ")
@@ -115,7 +115,7 @@ def test_a_broken_promise_is_told_at_once(body, tmp_path):
 
 @pytest.mark.parametrize("name", ["none.py", "notes.txt"])
 def test_a_plugin_that_is_none_is_one_sentence(name):
-    done = python("loop.py", "--plugin", name)
+    done = program("loop.py", "--plugin", name)
     assert "there is no such Python file" in done.stderr
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert name in done.stderr

@@ -1,19 +1,16 @@
 """Runs in processes of their own, which can be harmed and killed.
 
-They are forked from one that has loaded torch (multiprocessing's fork server), so that a tiny run
-takes a fraction of a second.  A harm is a function that a new process calls before its run starts:
-it limits what the system gives, or puts a fault between the run and its files or numbers.
+A tiny run takes a fraction of a second.  A harm is a function that a new process calls before its
+run starts: it limits what the system gives, or puts a fault between the run and its files or
+numbers.
 """
 
-import multiprocessing
 import os
 import shlex
 import shutil
 import signal
 import sys
 import time
-from multiprocessing import forkserver
-from pathlib import Path
 
 import torch
 
@@ -25,10 +22,9 @@ from minisi.method.teacher import TEACHERS
 from minisi.run.config import configure, parser
 from minisi.run.runtime import cli
 
-from ..programs import coin
+from ..programs import coin, server
 from .outcome import different, outcome
 
-ROOT = Path(__file__).parents[2]
 TINY = shlex.split(
     "--n_layer 1 --n_embd 16 --n_head 1 --n_hidden 16 --base_steps 24 --base_batch 8 --batch 8"
     " --rounds 3 --questions 32 --dev_questions 16 --steps 3 --limit 24 --lr 0.03 --device cpu"
@@ -36,20 +32,6 @@ TINY = shlex.split(
 )
 SMOKE = ("--preset", "smoke", "--device", "cpu", "--sets", "")
 ENDLESS = {"pretraining": ("--base_steps", "100000"), "rounds": ("--rounds", "100000")}
-
-
-def server():
-    """The fork server, started with one thread and with torch loaded."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.process", "torch"])
-    before = dict(os.environ)
-    os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]))
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    return context
 
 
 def hear():

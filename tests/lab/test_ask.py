@@ -3,10 +3,7 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +18,8 @@ from minisi.run.runtime import UserError, dice
 from minisi.tasks.families import FAMILIES, as_asked
 from minisi.tasks.problems import balanced, solve
 
-ROOT = Path(__file__).parents[2]
+from ..programs import program
+
 CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, levels=4)
 
 
@@ -162,8 +160,7 @@ def test_all_that_is_asked_first_can_be_read():
 
 def talked(folder, typed):
     """What a person sees who types these lines."""
-    command = [sys.executable, "-m", "minisi", "ask", "--run", folder, "--device", "cpu"]
-    return subprocess.run(command, cwd=ROOT, input=typed, capture_output=True, text=True)
+    return program("-m", "minisi", "ask", "--run", folder, "--device", "cpu", typed=typed)
 
 
 @pytest.mark.parametrize("typed", ["", "3+4", "3+4\nnonsense\n-3+5\n\n7+7\n"])
@@ -237,8 +234,7 @@ def test_where_there_is_no_model_the_remedy_is_said(tmp_path):
 
 def typed_in(folder, *arguments):
     """What the program does with them."""
-    command = [sys.executable, "-m", "minisi", "ask", "--run", folder, "--device", "cpu"]
-    return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    return program("-m", "minisi", "ask", "--run", folder, "--device", "cpu", *arguments)
 
 
 def test_a_file_of_questions_becomes_a_json_row_each(folder, tmp_path):
@@ -265,7 +261,6 @@ def test_a_question_may_begin_with_a_minus(question, folder):
 
 
 def test_a_question_or_a_file_is_asked_for_and_not_both():
-    command = [sys.executable, "-m", "minisi", "ask", "3+4", "--file", "x"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = program("-m", "minisi", "ask", "3+4", "--file", "x")
     assert done.returncode == 2
     assert "--file" in done.stderr

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from functools import cache
 from itertools import chain, combinations_with_replacement, product
@@ -18,6 +16,8 @@ from minisi.run.config import Config
 from minisi.run.runtime import UserError
 from minisi.tasks.families import FAMILIES, as_asked
 from minisi.tasks.problems import Problem, draw, identity, solve, split_of
+
+from ..programs import program
 
 ROOT = Path(__file__).parents[2]
 TAUGHT = 4  # the highest level that a run is taught
@@ -53,8 +53,7 @@ def test_a_frozen_file_is_what_the_code_makes_to_the_byte(name):
 
 
 def test_the_documented_command_prints_a_set():
-    command = [sys.executable, "-m", "minisi", "testset", "outside"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = program("-m", "minisi", "testset", "outside")
     assert done.stdout == text_of("outside"), done.stderr
 
 

@@ -16,7 +16,7 @@ from minisi.run.config import Config
 from minisi.run.files import append_rows, sha256, write
 from minisi.run.runtime import ROOT
 
-from ..programs import python
+from ..programs import program, python
 
 CLI = "from minisi.run.runtime import *\ndef main():\n    {}\ncli(main)"
 ODD = os.fsdecode(b"ma\xf1ana")  # a name that is not UTF-8
@@ -134,7 +134,7 @@ def test_any_other_folder_gets_results(folder, monkeypatch):
 
 
 def test_seeds_without_a_comparison_are_refused():
-    done = python("loop.py", "--seeds", "7")
+    done = program("loop.py", "--seeds", "7")
     assert done.returncode == 1
     assert "--seed " in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,8 +1,6 @@
 """Several processes as one run, as torchrun starts them, against one process."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -12,7 +10,7 @@ from minisi.run.checkpoint import read_state
 from minisi.run.config import Config
 from minisi.run.runtime import UserError
 
-from ..programs import ROOT, Program, options, rows
+from ..programs import options, program, python, rows
 
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 SAME = ("levels", "asked", "wrong", "unsure", "unparsable", "corrections", "steps", "train_tokens")
@@ -20,43 +18,36 @@ SAME = ("levels", "asked", "wrong", "unsure", "unparsable", "corrections", "step
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, small_test_set):
-    """A run of two processes."""
+    """The folder of a run of two processes, and what they said."""
     folder = tmp_path_factory.mktemp("shared")
-    return Program([*TWO, "loop.py", *options(folder, small_test_set)], folder).end()
+    return folder, python(*TWO, "loop.py", *options(folder, small_test_set))
 
 
 def test_two_processes_are_one_run(shared, finished):
-    assert shared.returncode == 0, shared.stderr
-    assert shared.stdout.count("base_accuracy") == 1
-    assert shared.stderr.count("pretraining a base") == 1
+    folder, said = shared
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count("base_accuracy") == 1
+    assert said.stderr.count("pretraining a base") == 1
     one, two = (
-        [{name: row[name] for name in SAME} for row in rows(program.folder / "loop")]
-        for program in (finished, shared)
+        [{name: row[name] for name in SAME} for row in rows(path / "loop")]
+        for path in (finished.folder, folder)
     )
     assert one == two
-    assert rows(shared.folder / "loop", "lessons") == rows(finished.folder / "loop", "lessons")
-    weights = [
-        read_state(program.folder / "base").tensors["model"] for program in (finished, shared)
-    ]
+    assert rows(folder / "loop", "lessons") == rows(finished.folder / "loop", "lessons")
+    weights = [read_state(path / "base").tensors["model"] for path in (finished.folder, folder)]
     for name, weight in weights[0].items():  # each process rounds its share of the products
         assert (weights[1][name] - weight).norm() < 0.05 * weight.norm(), name
 
 
 def test_one_process_goes_on_where_two_stopped(shared, small_test_set):
-    given = [*options(shared.folder, small_test_set), "--rounds", "3"]
-    more = Program(["loop.py", *given]).end()
+    given = [*options(shared[0], small_test_set), "--rounds", "3"]
+    more = program("loop.py", *given)
     assert more.returncode == 0, more.stderr
-    assert [row["round"] for row in rows(shared.folder / "loop")] == [0, 1, 2, 3]
+    assert [row["round"] for row in rows(shared[0] / "loop")] == [0, 1, 2, 3]
 
 
 def test_each_process_has_its_share_and_together_they_have_all():
-    done = subprocess.run(
-        [sys.executable, *TWO, "-m", "tests.run.ranks_alone"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python(*TWO, "-m", "tests.run.ranks_alone")
     assert done.returncode == 0, done.stderr
     assert [json.loads(line) for line in done.stdout.splitlines()] == [[33, 32]]
 
