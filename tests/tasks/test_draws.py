@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from minisi.tasks.families import FAMILIES, family_of, matching
-from minisi.tasks.family import up_to
+from minisi.tasks.family import REPEATED, ZERO, number, up_to
 
 from .world import asked, each_family, each_level, operations_in
 
@@ -53,6 +53,22 @@ def test_a_size_is_the_most_in_two_of_three_draws_and_any_in_the_third(most):
         share = (1 / most + 2 * (size == most)) / 3
         assert abs(counts.pop(size) / MANY - share) < 0.04
     assert not counts
+
+
+@pytest.mark.parametrize("digits", [3, 6])
+def test_a_number_is_now_and_then_0_or_has_digits_all_alike(digits):
+    rng = Random(digits)
+    counts = Counter(number(rng, digits) for _ in range(10 * MANY))
+    assert abs(counts.pop("0") / (10 * MANY) - ZERO) < NOISE
+    assert all(len(drawn) == digits for drawn in counts)
+    alike = {
+        first + other * (digits - 1)
+        for first, others in ((str(first), f"09{first}") for first in range(1, 10))
+        for other in others
+    }
+    by_chance = (1 - ZERO - REPEATED) * len(alike) / (9 * 10 ** (digits - 1))
+    found = sum(counts[each] for each in alike) / (10 * MANY)
+    assert abs(found - by_chance - REPEATED) < NOISE
 
 
 # Small cases, and others that a person thinks of first.
@@ -154,7 +170,7 @@ SHARES = {
     ("sub",): {below_zero: 0.4, equal: 0.01, same_start: 0.015},
     ("expr",): {
         one_operation: 0.05,
-        no_brackets: 0.008,
+        no_brackets: 0.005,
         negative: 0.08,
         below_zero: 0.2,
         zero: 0.03,
