@@ -155,8 +155,11 @@ def main() -> None:
     if GIVEN.get("compare"):
         compare.main(GIVEN, loop)
         return
-    if "seeds" in GIVEN:
-        raise UserError("--seeds is of a comparison: give --compare too, or --seed for one run")
+    for name in ("seeds", "jobs"):
+        if name in GIVEN:
+            raise UserError(
+                f"--{name} is of a comparison: give --compare too, or --seed for one run"
+            )
     with joined(configure(GIVEN)) as own:
         given = {**GIVEN, "base": own.base, "out": own.out}
         made = made_with(Path(own.base)) or made_with(Path(own.out))

@@ -105,6 +105,7 @@ def answer(loaded: Loaded, rows: list[Row]) -> None:
             "steps": steps,
             "answer": said,
             "confidence": share,
+            "threshold": threshold,
             "sure": share >= threshold,
             "inside": problem.family in families and 0 < problem.level <= levels,
             "verdict": check(problem.answer, completion.whole),
@@ -141,7 +142,8 @@ def shown(row: Row) -> str:
         raise UserError(row["error"])
     problem = solve(row["question"])
     truth = f"{row['verdict']}, the answer is {problem.answer} by {problem.steps}"
-    sureness = "sure" if row["sure"] else "unsure"
+    threshold = f"{row['threshold']:.2f}"
+    sureness = f"sure ({threshold} or more)" if row["sure"] else f"unsure (less than {threshold})"
     if not row["inside"]:
         sureness += f", {OUTSIDE}"
     solver = truth

@@ -146,7 +146,7 @@ def results(found: Row) -> str:
         arms=table(ARM_TITLES, map(arm_line, arms)),
         prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
-        growth=GROWTH.format(opened(cells), BESIDE) if found["grow"] else "",
+        growth=GROWTH.format(opened(cells), min(BESIDE, len(arms))) if found["grow"] else "",
         picture="growth" if found["grow"] else "compare",
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),

@@ -11,6 +11,12 @@ from .stories import Story
 KNOWN = (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)
 FAMILIES = {kind.__name__.lower(): kind() for kind in KNOWN}
 LONGEST = 500  # characters of a question
+SPOKEN = {  # what a person writes, and how families do
+    "^(what('s| is)|how much is) ": "",
+    r"\bplus\b": "+",
+    r"\bminus\b|[\N{MINUS SIGN}\N{EN DASH}]": "-",
+    r"\btimes\b|(?<=[\d)]) ?[x\N{MULTIPLICATION SIGN}] ?(?=[\d(])": "*",
+}
 NEEDLESS = r"\((\([^()]*\))\)|(?<![\d)])\((-?\d+)\)(?![\d(])"  # `((3+4))` and `(5)`
 
 
@@ -36,15 +42,16 @@ def family_of(question: str) -> str:
 def as_asked(text: str) -> str:
     """A question as families write it, from what a person typed.
 
-    Capitals, needless spaces and brackets, and a `=` or `?` at the end don't matter; a space
-    between two digits does.  What is no question of any family comes back as it was typed.
+    Capitals, needless spaces, brackets and commas, and a `=` or `?` at the end don't matter; a
+    space between two digits does.  What is no question of any family comes back as it was typed.
     """
     plain = re.sub(r" (?=[,:?])", "", " ".join(text.lower().split()))
-    plain = plain.replace("\N{MINUS SIGN}", "-").replace("\N{MULTIPLICATION SIGN}", "x")
-    plain = re.sub(r"(?<=[\d)]) ?x ?(?=[\d(])", "*", plain)
+    for spoken, written in SPOKEN.items():
+        plain = re.sub(spoken, written, plain)
     bare = plain.rstrip(" =?")
     tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
-    read = map(without_needless, (plain, bare, f"{bare}?", tight))
+    spaced = re.sub(", ?", " ", bare)
+    read = map(without_needless, (plain, bare, f"{bare}?", tight, spaced))
     return next(filter(matching, read), text)
 
 

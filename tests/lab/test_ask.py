@@ -32,6 +32,12 @@ CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, leve
         ("7 x 8", "7*8"),
         ("7\u00d78", "7*8"),  # with the signs of a text processor
         ("3 \u2212 5", "3-5"),
+        ("3 \u2013 5", "3-5"),
+        ("What is 3 plus 5?", "3+5"),
+        ("what's (3 minus -5) times 2", "(3--5)*2"),
+        ("How much is 12 times 3 ?", "12*3"),
+        ("Sort 3, 1, 2?", "sort 3 1 2"),
+        ("sort 3,1,2", "sort 3 1 2"),
         (" -3+5", "-3+5"),
         ("( 3 + 4 ) * 2 =?", "(3+4)*2"),
         ("SORT 5  2 8", "sort 5 2 8"),
@@ -53,7 +59,21 @@ def test_what_was_typed_is_read_as_its_family_writes_it(typed, read):
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "?", "What is it?", "hello (5)", "5(3)", "2^(3)", "3 4+5", "12 3", "3.5+1", "=", "sort"],
+    [
+        "",
+        "?",
+        "What is it?",
+        "hello (5)",
+        "5(3)",
+        "2^(3)",
+        "3 4+5",
+        "12 3",
+        "3.5+1",
+        "1,000+2",
+        "plus",
+        "=",
+        "sort",
+    ],
 )
 def test_what_is_no_question_comes_back_as_it_was_typed(typed):
     assert as_asked(typed) == typed
@@ -222,9 +242,9 @@ def test_it_is_shown_whether_the_model_is_sure_and_whether_it_was_taught_such_a_
 ):
     rows = ask(folder, ["3+4", "5+6", OF_LEVEL[9]], "cpu")
     confidence = [shown(row).splitlines()[2] for row in rows]
-    assert confidence[0] == "confidence: 0.9000, sure"
-    assert confidence[1] == "confidence: 0.6000, unsure"
-    assert confidence[2] == f"confidence: 0.8000, sure, {OUTSIDE}"
+    assert confidence[0] == "confidence: 0.9000, sure (0.75 or more)"
+    assert confidence[1] == "confidence: 0.6000, unsure (less than 0.75)"
+    assert confidence[2] == f"confidence: 0.8000, sure (0.75 or more), {OUTSIDE}"
 
 
 def test_where_there_is_no_model_the_remedy_is_said(tmp_path):

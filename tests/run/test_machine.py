@@ -133,10 +133,11 @@ def test_any_other_folder_gets_results(folder, monkeypatch):
     assert Config(out=folder).out == folder
 
 
-def test_seeds_without_a_comparison_are_refused():
-    done = program("loop.py", "--seeds", "7")
+@pytest.mark.parametrize("option", ["--seeds", "--jobs"])
+def test_what_is_of_a_comparison_is_refused_without_one(option):
+    done = program("loop.py", option, "7")
     assert done.returncode == 1
-    assert "--seed " in done.stderr
+    assert f"{option} is of a comparison" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
