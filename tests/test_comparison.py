@@ -87,6 +87,7 @@ def test_arms_share_their_steps_where_not_each_correction_is_found(
     monkeypatch.setattr(student, "generate", partial(mostly, of=10))
     monkeypatch.setattr(student, "confirm", unconfirmed)
     changed = {"corrector": corrector, "compare": "random,matched", "seeds": "1", "samples": 2}
+    changed |= {"questions": 64, "dev_questions": 64}
     compare.compare(settings(tmp_path, small_test_set, **changed), loop.loop)
     steps = [row["steps"] for row in rows(tmp_path / "loop" / "failure-1")]
     assert steps[1] > 0

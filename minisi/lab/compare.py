@@ -4,6 +4,7 @@ A cell is one arm with one seed.  The cells of a seed share their base, and get 
 in each round as `failure` got, unless they correct nothing, have another corrector, or grow.
 """
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -214,15 +215,30 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]
+    found["sets"] = frozen_sets(own)
     found["scores"] = averages([row["detector"] for row in played])
     return found
 
 
-def averages(detectors: list[Row]) -> Row:
-    """The means of the scores' measures."""
+def frozen_sets(folder: Path) -> dict[str, Row]:
+    """What a run found of each set beside its test set."""
+    asked = json.loads((folder / "sets.json").read_text())
+    return {
+        name: {
+            "n": after["n"],
+            "base": before["accuracy"],
+            "after": after["accuracy"],
+            "sure_wrong": after["sure_wrong"],
+        }
+        for name, (before, after) in asked.items()
+    }
+
+
+def averages(tables: list[Row]) -> Row:
+    """The means, over tables of one shape, of the measures of each name."""
     found = {}
-    for name, measures in detectors[0].items():
-        found[name] = {m: np.mean([scores[name][m] for scores in detectors]) for m in measures}
+    for name, measures in tables[0].items():
+        found[name] = {m: np.mean([table[name][m] for table in tables]) for m in measures}
     return found
 
 
@@ -249,6 +265,7 @@ def summarise(folder: Path, arms: dict[str, list[int]]) -> Row:
         row = {name: mean(one[name] for one in cells) for name in MEANT}
         for name in LEVELS:
             row[name] = {level: mean(one[name][level] for one in cells) for level in cells[0][name]}
+        row["sets"] = averages([one["sets"] for one in cells])
         row |= {"arm": arm, "seeds": len(seeds), "n": right.shape[1]}
         row["to_failure"] = better.mean()
         row["test_low"], row["test_high"] = around(right)

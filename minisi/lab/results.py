@@ -32,7 +32,7 @@ answer had been wrong.  *Tokens an answer* are those that answering a test quest
 
 {levels}
 
-Accuracy by level, of the base and at the end.{parts}{growth}
+Accuracy by level, of the base and at the end.{parts}{growth}{sets}
 
 {cells}
 
@@ -57,6 +57,12 @@ its fresh dev questions, of those that no lower level asks.  *A round later* is 
 frozen test set after the first round that asked it.  *Labels right* is the share of corrections of
 such questions that end in the key, in the worst round.  Levels above the last are closed: what they
 gain comes for free.  The picture has the first {} arms, of the first seed."""
+SETS = """
+
+{}
+
+The frozen sets beside the test set, each arm on its own seeds, and the base on those of `failure`.
+*Wrong but sure* is the share that `failure` has wrong with a confidence over 0.9."""
 SHORT = "{arm:10} {seeds} {test_accuracy:.3f} ({test_low:.3f}-{test_high:.3f}) {points}"
 ARM_TITLES = (
     "arm | seeds | n | base | after (95 % interval) | with right steps | points to `failure`"
@@ -126,6 +132,17 @@ def level_line(arm: Row) -> str:
     return f"| {arm['arm']} | {' | '.join(cells)} |"
 
 
+def set_table(arms: list[Row]) -> str:
+    """The arms on each of the frozen sets beside the test set."""
+    lines = []
+    for name, first in arms[0]["sets"].items():
+        after = [f"{arm['sets'][name]['after']:.3f}" for arm in arms]
+        values = [f"{first['n']:.0f}", f"{first['base']:.3f}", *after, f"{first['sure_wrong']:.3f}"]
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    names = [arm["arm"] for arm in arms]
+    return table(" | ".join(["set", "n", "base", *names, "wrong but sure"]), lines)
+
+
 def cell_line(one: Row) -> str:
     """A cell in the second table."""
     ends = {name: (min(one[name]), max(one[name])) for name in EACH}
@@ -147,6 +164,7 @@ def results(found: Row) -> str:
         prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
         growth=GROWTH.format(opened(cells), min(BESIDE, len(arms))) if found["grow"] else "",
+        sets=SETS.format(set_table(arms)) if arms[0]["sets"] else "",
         picture="growth" if found["grow"] else "compare",
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),

@@ -11,7 +11,7 @@ from minisi.lab.results import results
 from minisi.lab.statistics import mcnemar, wilson
 from minisi.run.checkpoint import commit
 from minisi.run.config import Config
-from minisi.run.files import append_rows
+from minisi.run.files import append_rows, write_json
 from minisi.run.runtime import UserError
 
 
@@ -88,6 +88,8 @@ def play(folder, arm, seed, price=50):
         digits = "".join(str(int(ok)) for ok in answers(arm, seed, round))
         append_rows(out / "metrics.jsonl", [row_of(arm, seed, round, price)])
         append_rows(out / "answers.jsonl", [{"round": round, "right": digits}])
+    after = {"n": 8, "accuracy": SHARES[arm][-1], "sure_wrong": 0.1 * seed, "low": 0.0}
+    write_json(out / "sets.json", {"2D+": [{**after, "accuracy": 0.5}, after]})
     commit(out, 2, {"model": {}}, {"vocabulary": "", "config": asdict(Config(base_levels=1))})
 
 
@@ -158,7 +160,7 @@ def test_without_a_question_of_the_bases_levels_the_figures_are_json_and_the_cel
     fresh = json.loads(json.dumps(found))
     for row in fresh["arms"] + fresh["cells"]:
         row |= {"known_before": None, "known_after": None, "forgotten": None}
-    first, _, _, second, _ = tables(results(fresh))
+    first, _, _, _, second, _ = tables(results(fresh))
     assert {row["forgotten"] for row in first} == {""}
     assert {row["levels of the base"] for row in first + second} == {""}
 
@@ -210,6 +212,21 @@ def test_the_first_table_has_each_arm_and_what_sets_it_apart_from_failure(found)
     assert points[0] == ""
     mean, low, high = [100 * found["arms"][1][f"to_failure{end}"] for end in ("", "_low", "_high")]
     assert points[1] == f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def test_the_frozen_sets_have_a_row_each_and_a_column_for_each_arm(found):
+    *_, sets, _, _ = tables(results(found))
+    figures = {"base": "0.500", "failure": "0.900", "random": "0.800", "wrong but sure": "0.150"}
+    assert sets == [{"set": "2D+", "n": "8", **figures}]
+
+
+def test_without_frozen_sets_there_is_no_table_of_them(found):
+    fresh = json.loads(json.dumps(found))
+    for row in fresh["arms"]:
+        row["sets"] = {}
+    assert "frozen sets" in results(found)
+    assert len(tables(results(fresh))) == len(tables(results(found))) - 1
+    assert "frozen sets" not in results(fresh)
 
 
 def price(cell):
