@@ -114,13 +114,12 @@ def small_sets(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def begun(tmp_path_factory, small_test_set, small_sets):
-    """A run, the same run again, and a comparison: at once, which saves time."""
-    run, again, arms = (tmp_path_factory.mktemp(name) for name in ("run", "again", "arms"))
+    """A run and a comparison: at once, which saves time."""
+    run, arms = (tmp_path_factory.mktemp(name) for name in ("run", "arms"))
     places = ["--out", f"{arms}/loop", "--test", str(small_test_set), "--sets", ""]
     compared = ["--compare", "failure,random", "--seeds", "1,2"]
     programs = [
         Program(["loop.py", *options(run, small_test_set), *small_sets], run),
-        Program(["loop.py", *options(again, small_test_set), *small_sets], again),
         Program(["loop.py", *TINY, *places, *compared], arms),
     ]
     yield programs
@@ -148,7 +147,7 @@ def play(finished, tmp_path, small_test_set):
 @pytest.fixture(scope="session")
 def compared(begun):
     """A comparison that has come to its end."""
-    return begun[2].end()
+    return begun[1].end()
 
 
 def pytest_collection_modifyitems(config, items):

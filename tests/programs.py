@@ -35,7 +35,10 @@ NONSENSE = "1|x"
 
 
 def server():
-    """What forks a process that has one thread and has loaded torch, which takes two seconds."""
+    """What forks a process that has one thread and has loaded torch, which takes two seconds.
+
+    All have the environment and the hash seed that it was started with.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.programs", "loop", "minisi.lab.ask"])
     before = dict(os.environ)
@@ -55,24 +58,29 @@ class Program:
         self.folder = folder
         self.returncode = None
         self.streams = Path(tempfile.mkdtemp())
-        (self.streams / "0").write_text(typed)
+        for name, text in zip("012", (typed, "", ""), strict=True):
+            (self.streams / name).write_text(text)
         self.process = server().Process(target=work, args=(self.streams, arguments))
         self.process.start()
 
     def end(self):
         """Wait for its end: with that, `stdout`, `stderr` and `returncode` are there."""
         if self.returncode is None:
-            self.process.join()
-            self.stdout, self.stderr = ((self.streams / name).read_text() for name in "12")
-            shutil.rmtree(self.streams)
+            try:
+                self.process.join()
+                self.stdout, self.stderr = ((self.streams / name).read_text() for name in "12")
+            finally:
+                self.process.kill()
+                shutil.rmtree(self.streams)
             self.returncode = self.process.exitcode
         return self
 
 
 def work(streams, arguments):
     """What `python ARGUMENTS` does, with its streams in files."""
+    os.chdir(ROOT)
     for number in range(3):
-        os.dup2(os.open(streams / str(number), os.O_RDWR | os.O_CREAT), number)
+        os.dup2(os.open(streams / str(number), os.O_RDWR), number)
     sys.stdin = os.fdopen(0)
     sys.argv = list(arguments)
     if sys.argv[0] == "-m":

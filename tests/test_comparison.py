@@ -13,7 +13,7 @@ from minisi.run.files import append_rows
 from minisi.run.runtime import UserError
 
 from .answers import unconfirmed
-from .programs import options, program, rows, settings, timeless
+from .programs import options, program, python, rows, settings, timeless
 from .test_key import mostly
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -181,7 +181,7 @@ def options_of(folder, test, *more):
 
 def test_runs_side_by_side_are_the_same_as_one_after_the_other(compared, tmp_path, small_test_set):
     seeds = ("--jobs", "2", "--seeds", "1")
-    done = program("loop.py", *options_of(tmp_path, small_test_set, *seeds, "--rounds", "1"))
+    done = python("loop.py", *options_of(tmp_path, small_test_set, *seeds, "--rounds", "1"))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "leaked" not in done.stderr

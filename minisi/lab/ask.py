@@ -142,7 +142,7 @@ def shown(row: Row) -> str:
         raise UserError(row["error"])
     problem = solve(row["question"])
     truth = f"{row['verdict']}, the answer is {problem.answer} by {problem.steps}"
-    threshold = f"{row['threshold']:.2f}"
+    threshold = f"{row['threshold']:.4f}"
     sureness = f"sure ({threshold} or more)" if row["sure"] else f"unsure (less than {threshold})"
     if not row["inside"]:
         sureness += f", {OUTSIDE}"

@@ -235,10 +235,11 @@ def frozen_sets(folder: Path) -> dict[str, Row]:
 
 
 def averages(tables: list[Row]) -> Row:
-    """The means, over tables of one shape, of the measures of each name."""
+    """The means of the measures of each name that all tables have."""
     found = {}
     for name, measures in tables[0].items():
-        found[name] = {m: np.mean([table[name][m] for table in tables]) for m in measures}
+        if all(name in table for table in tables):
+            found[name] = {m: np.mean([table[name][m] for table in tables]) for m in measures}
     return found
 
 

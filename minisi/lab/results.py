@@ -133,14 +133,17 @@ def level_line(arm: Row) -> str:
 
 
 def set_table(arms: list[Row]) -> str:
-    """The arms on each of the frozen sets beside the test set."""
+    """The frozen sets that all arms were asked beside the test set; empty where there are none."""
     lines = []
-    for name, first in arms[0]["sets"].items():
+    for name, first in arms[0].get("sets", {}).items():
+        if not all(name in arm["sets"] for arm in arms):
+            continue
         after = [f"{arm['sets'][name]['after']:.3f}" for arm in arms]
         values = [f"{first['n']:.0f}", f"{first['base']:.3f}", *after, f"{first['sure_wrong']:.3f}"]
         lines.append(f"| {name} | {' | '.join(values)} |")
     names = [arm["arm"] for arm in arms]
-    return table(" | ".join(["set", "n", "base", *names, "wrong but sure"]), lines)
+    titles = " | ".join(["set", "n", "base", *names, "wrong but sure"])
+    return SETS.format(table(titles, lines)) if lines else ""
 
 
 def cell_line(one: Row) -> str:
@@ -164,7 +167,7 @@ def results(found: Row) -> str:
         prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
         growth=GROWTH.format(opened(cells), min(BESIDE, len(arms))) if found["grow"] else "",
-        sets=SETS.format(set_table(arms)) if arms[0]["sets"] else "",
+        sets=set_table(arms),
         picture="growth" if found["grow"] else "compare",
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),

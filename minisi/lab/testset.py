@@ -71,9 +71,7 @@ Kim has {t[0]} eggs, eats {d[0]}, gets {d[1]} from Ben: how many?
 PUBLISHED = {"2D+": 100.0, "2D-": 98.9, "3D+": 80.4, "3D-": 94.2, "4D+": 25.5, "4D-": 26.8}
 PUBLISHED |= {"5D+": 9.3, "5D-": 9.9, "2Dx": 29.2, "1DC": 21.3}
 TASKS = (*PUBLISHED, "6D+", "6D-")
-ALIKE = ("777+n", "700-n", "777777+n", "700000-n")  # 7: 1 to 9; n: 1 to 99
-EACH = 200  # questions of each of GPT-3's tasks
-FEWER = 100  # of each of ALIKE
+REPEATED = ("777+n", "700-n", "777777+n", "700000-n")  # 7: 1 to 9; n: 1 to 99
 SOME = 8  # questions of each line of TYPED
 
 Ask = Callable[[Random, str], Problem]  # a question of a task
@@ -215,8 +213,8 @@ def published(rng: Random, task: str) -> Problem:
     return solve(f"{a}{sign.replace('x', '*')}{b}")
 
 
-def alike(rng: Random, task: str) -> Problem:
-    """A question of one of the tasks of ALIKE."""
+def repeated(rng: Random, task: str) -> Problem:
+    """A question of a task such as `777+n`, with another digit for 7 and a small number for n."""
     digit = rng.randint(1, 9)
     number = rng.randint(1, 99)
     return solve(task.replace("7", str(digit)).replace("n", str(number)))
@@ -232,9 +230,9 @@ def by_task(rng: Random, tasks: Iterable[str], ask: Ask, each: int) -> Iterator[
 SETS = {
     "test": partial(cells, levels=range(1, 5), each=64),
     "typed": typed,
-    "gpt3": partial(by_task, tasks=TASKS, ask=published, each=EACH),
+    "gpt3": partial(by_task, tasks=TASKS, ask=published, each=200),
     "outside": outside,
-    "repeated": partial(by_task, tasks=ALIKE, ask=alike, each=FEWER),
+    "repeated": partial(by_task, tasks=REPEATED, ask=repeated, each=100),
     "test_levels": partial(cells, levels=range(1, 13), each=24),
 }
 

@@ -12,10 +12,10 @@ KNOWN = (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)
 FAMILIES = {kind.__name__.lower(): kind() for kind in KNOWN}
 LONGEST = 500  # characters of a question
 SPOKEN = {  # what a person writes, and how families do
-    "^(what('s| is)|how much is) ": "",
     r"\bplus\b": "+",
     r"\bminus\b|[\N{MINUS SIGN}\N{EN DASH}]": "-",
-    r"\btimes\b|(?<=[\d)]) ?[x\N{MULTIPLICATION SIGN}] ?(?=[\d(])": "*",
+    r"\btimes\b|\N{MULTIPLICATION SIGN}|(?<=[\d)]) ?x ?(?=[\d(])": "*",
+    "^(what(['\N{RIGHT SINGLE QUOTATION MARK}]s| is)|how much is) (?=[^a-z]*$)": "",
 }
 NEEDLESS = r"\((\([^()]*\))\)|(?<![\d)])\((-?\d+)\)(?![\d(])"  # `((3+4))` and `(5)`
 
@@ -50,7 +50,7 @@ def as_asked(text: str) -> str:
         plain = re.sub(spoken, written, plain)
     bare = plain.rstrip(" =?")
     tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
-    spaced = re.sub(", ?", " ", bare)
+    spaced = re.sub(r"(?<=\d), ?(?=\d)", " ", bare)
     read = map(without_needless, (plain, bare, f"{bare}?", tight, spaced))
     return next(filter(matching, read), text)
 

@@ -36,6 +36,7 @@ CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, leve
         ("What is 3 plus 5?", "3+5"),
         ("what's (3 minus -5) times 2", "(3--5)*2"),
         ("How much is 12 times 3 ?", "12*3"),
+        ("What\u2019s 3 \u00d7 -5", "3*-5"),
         ("Sort 3, 1, 2?", "sort 3 1 2"),
         ("sort 3,1,2", "sort 3 1 2"),
         (" -3+5", "-3+5"),
@@ -71,6 +72,8 @@ def test_what_was_typed_is_read_as_its_family_writes_it(typed, read):
         "3.5+1",
         "1,000+2",
         "plus",
+        "what is 3 and 4",
+        "5 and 3, or 2",
         "=",
         "sort",
     ],
@@ -242,9 +245,9 @@ def test_it_is_shown_whether_the_model_is_sure_and_whether_it_was_taught_such_a_
 ):
     rows = ask(folder, ["3+4", "5+6", OF_LEVEL[9]], "cpu")
     confidence = [shown(row).splitlines()[2] for row in rows]
-    assert confidence[0] == "confidence: 0.9000, sure (0.75 or more)"
-    assert confidence[1] == "confidence: 0.6000, unsure (less than 0.75)"
-    assert confidence[2] == f"confidence: 0.8000, sure (0.75 or more), {OUTSIDE}"
+    assert confidence[0] == "confidence: 0.9000, sure (0.7500 or more)"
+    assert confidence[1] == "confidence: 0.6000, unsure (less than 0.7500)"
+    assert confidence[2] == f"confidence: 0.8000, sure (0.7500 or more), {OUTSIDE}"
 
 
 def test_where_there_is_no_model_the_remedy_is_said(tmp_path):

@@ -10,7 +10,16 @@ from random import Random
 
 import pytest
 
-from minisi.lab.testset import ALIKE, PUBLISHED, SETS, TASKS, make_set, own_set, published, read_set
+from minisi.lab.testset import (
+    PUBLISHED,
+    REPEATED,
+    SETS,
+    TASKS,
+    make_set,
+    own_set,
+    published,
+    read_set,
+)
 from minisi.lab.testset import read_sets as read_all
 from minisi.run.config import Config
 from minisi.run.runtime import UserError
@@ -184,7 +193,7 @@ def test_the_numbers_and_operations_of_the_composite_task_are_uniform():
         assert all(near(count / n, p, (p * (1 - p)) ** 0.5, n) for count in counts.values())
 
 
-@pytest.mark.parametrize("task", ALIKE)
+@pytest.mark.parametrize("task", REPEATED)
 def test_a_task_of_digits_all_alike_has_each_digit_and_a_small_number(task):
     first, sign, _ = re.split(r"([+-])", task)
     seen = set()
@@ -205,7 +214,7 @@ def test_a_set_that_was_written_is_read_back(name, tmp_path):
     path = tmp_path / f"{name}.jsonl"
     path.write_text(text_of(name))
     found = read_set(path)
-    assert list(found) == {"gpt3": [*TASKS], "repeated": [*ALIKE]}.get(name, [name])
+    assert list(found) == {"gpt3": [*TASKS], "repeated": [*REPEATED]}.get(name, [name])
     problems = [problem for group in found.values() for problem in group]
     assert [p.question for p in problems] == [row["question"] for row in rows(name)]
     assert [p.answer for p in problems] == [row["answer"] for row in rows(name)]
