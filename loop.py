@@ -157,9 +157,7 @@ def main() -> None:
         return
     for name in ("seeds", "jobs"):
         if name in GIVEN:
-            raise UserError(
-                f"--{name} is of a comparison: give --compare too, or --seed for one run"
-            )
+            raise UserError(f"--{name} is of a comparison: give --compare too, or leave it out")
     with joined(configure(GIVEN)) as own:
         given = {**GIVEN, "base": own.base, "out": own.out}
         made = made_with(Path(own.base)) or made_with(Path(own.out))

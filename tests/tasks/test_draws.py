@@ -58,17 +58,15 @@ def test_a_size_is_the_most_in_two_of_three_draws_and_any_in_the_third(most):
 @pytest.mark.parametrize("digits", [3, 6])
 def test_a_number_is_now_and_then_0_or_has_digits_all_alike(digits):
     rng = Random(digits)
-    counts = Counter(number(rng, digits) for _ in range(10 * MANY))
-    assert abs(counts.pop("0") / (10 * MANY) - ZERO) < NOISE
+    draws = 10 * MANY
+    counts = Counter(number(rng, digits) for _ in range(draws))
+    assert abs(counts.pop("0") / draws - ZERO) < NOISE
     assert all(len(drawn) == digits for drawn in counts)
-    alike = {
-        first + other * (digits - 1)
-        for first, others in ((str(first), f"09{first}") for first in range(1, 10))
-        for other in others
-    }
-    by_chance = (1 - ZERO - REPEATED) * len(alike) / (9 * 10 ** (digits - 1))
-    found = sum(counts[each] for each in alike) / (10 * MANY)
-    assert abs(found - by_chance - REPEATED) < NOISE
+    by_chance = draws * 8 / (9 * 10 ** (digits - 1))
+    for other in ("0", "9", "first"):
+        alike = [f + other.replace("first", f) * (digits - 1) for f in "12345678"]
+        found = sum(counts[one] for one in alike) - by_chance
+        assert found / draws == pytest.approx(REPEATED / 3 * 8 / 9, rel=0.2)
 
 
 # Small cases, and others that a person thinks of first.
@@ -170,7 +168,7 @@ SHARES = {
     ("sub",): {below_zero: 0.4, equal: 0.01, same_start: 0.015},
     ("expr",): {
         one_operation: 0.05,
-        no_brackets: 0.005,
+        no_brackets: 0.008,
         negative: 0.08,
         below_zero: 0.2,
         zero: 0.03,
@@ -198,8 +196,8 @@ SMALL = [
 @pytest.mark.parametrize(("family", "case", "least"), SMALL)
 def test_small_cases_are_asked_often_at_each_level(family, case, least):
     for level in (1, 2, 3, 4):
-        questions = asked(family, level, MANY)[:1000]
-        assert sum(map(bool, map(case, questions))) >= least * 1000, level
+        questions = asked(family, level, MANY)
+        assert sum(map(bool, map(case, questions))) >= least * MANY, level
 
 
 @pytest.mark.parametrize("level", [1, 4])
