@@ -15,11 +15,17 @@ from collections.abc import Generator
 from itertools import count, product, zip_longest
 from random import Random
 
-from .family import Family, Solution, Way, insist, number, up_to
+from .family import Family, Solution, Way, insist, up_to
 
 SIGNS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+ZERO = 0.02  # share of numbers that are 0
 EQUAL = 0.01  # share of differences of a number and itself
 SAME_START = 0.3  # share of differences whose numbers begin with the same digits
+
+
+def number(rng: Random, digits: int) -> str:
+    """A number of so many digits, or now and then 0."""
+    return str(rng.randrange(10 ** (digits - 1), 10**digits) * (rng.random() >= ZERO))
 
 
 class Columns(Family):

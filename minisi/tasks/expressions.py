@@ -8,8 +8,8 @@ from random import Random
 from typing import NamedTuple
 
 from ..run.runtime import UserError
-from .arithmetic import COLUMNS, SIGNS, operation
-from .family import Family, Solution, Way, forms, insist, number, up_to
+from .arithmetic import COLUMNS, SIGNS, number, operation
+from .family import Family, Solution, Way, forms, insist, up_to
 
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
 BRACKETED = 0.8  # share of operands with brackets where none are needed

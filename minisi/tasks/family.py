@@ -7,25 +7,11 @@ Solution = tuple[str, str]  # steps and answer
 # A way through a question's parts: yields easier questions, is sent the solution of each, and
 # returns the whole `steps|answer`.  ValueError or LookupError say that a reply does not fit.
 Way = Generator[str, Solution, str]
-ZERO = 0.02  # share of numbers that are 0
-REPEATED = 0.06  # share of numbers like 7000, 7999 and 7777, which chance hardly shows
 
 
 def up_to(rng: Random, most: int) -> int:
     """A size from 1 to `most`, which is the commonest."""
     return rng.choice((most, most, rng.randint(1, most)))
-
-
-def number(rng: Random, digits: int) -> str:
-    """A number of so many digits; now and then 0, or one digit and then others all alike."""
-    drawn = str(rng.randrange(10 ** (digits - 1), 10**digits))
-    chance = rng.random()
-    if chance < ZERO:
-        return "0"
-    if chance < ZERO + REPEATED:
-        first = drawn[0]
-        return first + rng.choice(f"09{first}") * (digits - 1)
-    return drawn
 
 
 class Family:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from minisi.tasks.families import FAMILIES, family_of, matching
-from minisi.tasks.family import REPEATED, ZERO, number, up_to
+from minisi.tasks.family import up_to
 
 from .world import asked, each_family, each_level, operations_in
 
@@ -53,20 +53,6 @@ def test_a_size_is_the_most_in_two_of_three_draws_and_any_in_the_third(most):
         share = (1 / most + 2 * (size == most)) / 3
         assert abs(counts.pop(size) / MANY - share) < 0.04
     assert not counts
-
-
-@pytest.mark.parametrize("digits", [3, 6])
-def test_a_number_is_now_and_then_0_or_has_digits_all_alike(digits):
-    rng = Random(digits)
-    draws = 10 * MANY
-    counts = Counter(number(rng, digits) for _ in range(draws))
-    assert abs(counts.pop("0") / draws - ZERO) < NOISE
-    assert all(len(drawn) == digits for drawn in counts)
-    by_chance = draws * 8 / (9 * 10 ** (digits - 1))
-    for other in ("0", "9", "first"):
-        alike = [f + other.replace("first", f) * (digits - 1) for f in "12345678"]
-        found = sum(counts[one] for one in alike) - by_chance
-        assert found / draws == pytest.approx(REPEATED / 3 * 8 / 9, rel=0.2)
 
 
 # Small cases, and others that a person thinks of first.
@@ -196,8 +182,8 @@ SMALL = [
 @pytest.mark.parametrize(("family", "case", "least"), SMALL)
 def test_small_cases_are_asked_often_at_each_level(family, case, least):
     for level in (1, 2, 3, 4):
-        questions = asked(family, level, MANY)
-        assert sum(map(bool, map(case, questions))) >= least * MANY, level
+        questions = asked(family, level, MANY)[:1000]
+        assert sum(map(bool, map(case, questions))) >= least * 1000, level
 
 
 @pytest.mark.parametrize("level", [1, 4])
