@@ -13,12 +13,12 @@ import pytest
 from minisi.model.generate import generate
 from minisi.run.checkpoint import numbers, read_state
 
+from ..programs import ROOT
 from .disk import ENDED, at_touch
 from .marks import slow
 from .outcome import different, outcome
 from .process import (
     ENDLESS,
-    ROOT,
     Reference,
     hear,
     last_line,
