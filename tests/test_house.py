@@ -142,7 +142,12 @@ def test_the_readme_has_a_line_for_every_arm_and_corrector():
 
 
 @pytest.mark.parametrize(
-    ("page", "figures"), [("RESULTS.md", "compare.json"), ("GROWTH.md", "growth.json")]
+    ("page", "figures"),
+    [
+        ("RESULTS.md", "compare.json"),
+        ("GROWTH.md", "growth.json"),
+        ("growth_cpu/RESULTS.md", "growth_cpu/compare.json"),
+    ],
 )
 def test_the_results_are_those_of_the_committed_comparisons(page, figures):
     found = json.loads((ROOT / "data" / figures).read_text())
