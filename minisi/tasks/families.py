@@ -14,7 +14,7 @@ LONGEST = 500  # characters of a question
 SPOKEN = {  # what a person writes, and how families do
     r"\bplus\b": "+",
     r"\bminus\b|[\N{MINUS SIGN}\N{EN DASH}]": "-",
-    r"\btimes\b|\N{MULTIPLICATION SIGN}|(?<=[\d)]) ?x ?(?=[\d(])": "*",
+    r"\btimes\b|\N{MULTIPLICATION SIGN}|(?<=[\d)]) ?x ?(?=[-\d(])": "*",
     "^(what(['\N{RIGHT SINGLE QUOTATION MARK}]s| is)|how much is) (?=[^a-z]*$)": "",
 }
 NEEDLESS = r"\((\([^()]*\))\)|(?<![\d)])\((-?\d+)\)(?![\d(])"  # `((3+4))` and `(5)`
@@ -42,13 +42,13 @@ def family_of(question: str) -> str:
 def as_asked(text: str) -> str:
     """A question as families write it, from what a person typed.
 
-    Capitals, needless spaces, brackets and commas, and a `=` or `?` at the end don't matter; a
+    Capitals, needless spaces, brackets and commas, and a `=`, `?` or `.` at the end don't matter; a
     space between two digits does.  What is no question of any family comes back as it was typed.
     """
     plain = re.sub(r" (?=[,:?])", "", " ".join(text.lower().split()))
     for spoken, written in SPOKEN.items():
         plain = re.sub(spoken, written, plain)
-    bare = plain.rstrip(" =?")
+    bare = plain.rstrip(" =?.")
     tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
     spaced = re.sub(r"(?<=\d), ?(?=\d)", " ", bare)
     read = map(without_needless, (plain, bare, f"{bare}?", tight, spaced))

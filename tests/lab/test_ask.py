@@ -39,6 +39,8 @@ CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, leve
         ("What\u2019s 3 \u00d7 -5", "3*-5"),
         ("Sort 3, 1, 2?", "sort 3 1 2"),
         ("sort 3,1,2", "sort 3 1 2"),
+        ("What is 12+30.", "12+30"),
+        ("5 x -3", "5*-3"),
         (" -3+5", "-3+5"),
         ("( 3 + 4 ) * 2 =?", "(3+4)*2"),
         ("SORT 5  2 8", "sort 5 2 8"),
