@@ -44,6 +44,8 @@ from minisi.run.runtime import UserError, cli, environment, pick_device
 from minisi.tasks.families import vocabulary_words
 from train import curriculum, get_base
 
+ALONE = {"seeds": "--seed for one run", "jobs": "leave it out"}  # without --compare
+
 
 def play(run: Run, examiner: Examiner) -> Row:
     """One round of the method: the model and the memory change.  Returns its figures."""
@@ -155,9 +157,9 @@ def main() -> None:
     if GIVEN.get("compare"):
         compare.main(GIVEN, loop)
         return
-    for name in ("seeds", "jobs"):
+    for name, remedy in ALONE.items():
         if name in GIVEN:
-            raise UserError(f"--{name} is of a comparison: give --compare too, or leave it out")
+            raise UserError(f"--{name} is of a comparison: give --compare too, or {remedy}")
     with joined(configure(GIVEN)) as own:
         given = {**GIVEN, "base": own.base, "out": own.out}
         made = made_with(Path(own.base)) or made_with(Path(own.out))

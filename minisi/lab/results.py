@@ -132,15 +132,15 @@ def level_line(arm: Row) -> str:
     return f"| {arm['arm']} | {' | '.join(cells)} |"
 
 
-def set_table(arms: list[Row]) -> str:
+def sets_of_arms(arms: list[Row]) -> str:
     """The frozen sets that all arms were asked beside the test set; empty where there are none."""
+    asked = [arm.get("sets", {}) for arm in arms]  # comparisons of before have none
     lines = []
-    for name, first in arms[0].get("sets", {}).items():
-        if not all(name in arm["sets"] for arm in arms):
-            continue
-        after = [f"{arm['sets'][name]['after']:.3f}" for arm in arms]
-        values = [f"{first['n']:.0f}", f"{first['base']:.3f}", *after, f"{first['sure_wrong']:.3f}"]
-        lines.append(f"| {name} | {' | '.join(values)} |")
+    for name, first in asked[0].items():
+        if all(name in sets for sets in asked):
+            after = [f"{sets[name]['after']:.3f}" for sets in asked]
+            before = f"{first['n']:.0f} | {first['base']:.3f}"
+            lines.append(f"| {name} | {before} | {' | '.join(after)} | {first['sure_wrong']:.3f} |")
     names = [arm["arm"] for arm in arms]
     titles = " | ".join(["set", "n", "base", *names, "wrong but sure"])
     return SETS.format(table(titles, lines)) if lines else ""
@@ -167,7 +167,7 @@ def results(found: Row) -> str:
         prices=table(PRICE_TITLES, map(price_line, arms)),
         levels=table(f"arm | {levels}", map(level_line, arms)),
         growth=GROWTH.format(opened(cells), min(BESIDE, len(arms))) if found["grow"] else "",
-        sets=set_table(arms),
+        sets=sets_of_arms(arms),
         picture="growth" if found["grow"] else "compare",
         cells=table(CELL_TITLES, map(cell_line, cells)),
         scores=score_table(found["scores"]),

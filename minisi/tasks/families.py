@@ -11,7 +11,7 @@ from .stories import Story
 KNOWN = (Add, Sub, Mul, Expr, Sort, Logic, Chain, Story)
 FAMILIES = {kind.__name__.lower(): kind() for kind in KNOWN}
 LONGEST = 500  # characters of a question
-SPOKEN = {  # what a person writes, and how families do
+SPOKEN = {  # what a person writes, and how families do; the last needs the others done
     r"\bplus\b": "+",
     r"\bminus\b|[\N{MINUS SIGN}\N{EN DASH}]": "-",
     r"\btimes\b|\N{MULTIPLICATION SIGN}|(?<=[\d)]) ?x ?(?=[-\d(])": "*",

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from functools import cache
 from itertools import chain, combinations_with_replacement, product
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -26,9 +25,8 @@ from minisi.run.runtime import UserError
 from minisi.tasks.families import FAMILIES, as_asked
 from minisi.tasks.problems import Problem, draw, identity, solve, split_of
 
-from ..programs import program
+from ..programs import ROOT, program
 
-ROOT = Path(__file__).parents[2]
 TAUGHT = 4  # the highest level that a run is taught
 
 each_set = pytest.mark.parametrize("name", SETS)

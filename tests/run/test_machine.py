@@ -133,11 +133,12 @@ def test_any_other_folder_gets_results(folder, monkeypatch):
     assert Config(out=folder).out == folder
 
 
-@pytest.mark.parametrize("option", ["--seeds", "--jobs"])
-def test_what_is_of_a_comparison_is_refused_without_one(option):
+@pytest.mark.parametrize(("option", "remedy"), [("--seeds", "--seed "), ("--jobs", "leave it out")])
+def test_what_is_of_a_comparison_is_refused_without_one(option, remedy):
     done = program("loop.py", option, "7")
     assert done.returncode == 1
     assert f"{option} is of a comparison" in done.stderr
+    assert remedy in done.stderr
     assert done.stderr.count("\n") == 1
 
 
