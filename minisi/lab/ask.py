@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from pathlib import Path
 from random import Random
 
@@ -48,11 +48,12 @@ def read(text: str) -> Row:
 
 
 def unknown(text: str) -> str:
-    """What to say of a text that is no question: the nearest that is, and one of each family."""
-    plain = shape(text)
-    near = max(EXAMPLES, key=lambda one: SequenceMatcher(None, plain, shape(one)).ratio())
+    """What to say of a text that is no question: one that is near, and one of each family."""
+    examples = {shape(one): one for one in EXAMPLES}
+    near = get_close_matches(shape(text), examples, 1)
+    guess = f": is it like `{examples[near[0]]}`?" if near else "."
     others = ", ".join(f"`{one}`" for one in EXAMPLES)
-    return f"no family knows {text[:LONGEST]!r}: is it like `{near}`?  There are {others}"
+    return f"no family knows {text[:LONGEST]!r}{guess}  There are {others}"
 
 
 def shape(text: str) -> str:

@@ -15,6 +15,8 @@ SPOKEN = {  # what a person writes, and how families do; the last needs the othe
     r"\bplus\b": "+",
     r"\bminus\b|[\N{MINUS SIGN}\N{EN DASH}]": "-",
     r"\btimes\b|\N{MULTIPLICATION SIGN}|(?<=[\d)]) ?x ?(?=[-\d(])": "*",
+    r"(?<!\d)(\d{1,3}),(?=\d{3}(?!\d))": r"\1",
+    "^sort:": "sort",
     "^(what(['\N{RIGHT SINGLE QUOTATION MARK}]s| is)|how much is) (?=[^a-z]*$)": "",
 }
 NEEDLESS = r"\((\([^()]*\))\)|(?<![\d)])\((-?\d+)\)(?![\d(])"  # `((3+4))` and `(5)`
