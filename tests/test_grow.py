@@ -1,6 +1,7 @@
 """A world that grows: what opens when, where one looks, and nobody who has the key."""
 
 import json
+import re
 from collections import Counter
 from types import SimpleNamespace
 
@@ -49,6 +50,20 @@ LEVELS = [  # after which level, labels of the one above and mastery, and how ma
 @pytest.mark.parametrize(("arm", "last", "levels"), LEVELS)
 def test_a_level_opens_when_the_arm_says_so_and_none_beyond_the_last(arm, last, levels):
     assert a_run(arm, last).levels == levels
+
+
+def with_repeated(problems):
+    """How many have a number of two digits or more that are all alike."""
+    return sum(bool(re.search(r"(?<!\d)(\d)\1+(?!\d)", p.question)) for p in problems)
+
+
+def test_numbers_of_repeated_digits_are_asked_while_it_grows_and_no_others_are_changed():
+    plain, some, all_of_them = (a_run(repeated=share).fresh(960) for share in (0, 0.25, 1))
+    assert a_run().fresh(960) == some
+    assert with_repeated(plain) < with_repeated(some) < with_repeated(all_of_them)
+    assert [p.family for p in plain] == [p.family for p in some] == [p.family for p in all_of_them]
+    changed = [after != before for before, after in zip(plain, some, strict=True)]
+    assert 0.05 < sum(changed) / 960 < 0.25
 
 
 @pytest.mark.parametrize("unsolved", [0, 5])
@@ -122,11 +137,12 @@ def test_levels_open_one_after_the_other_and_the_last_one_ends_the_run(growing, 
 
 
 def test_a_level_opens_where_enough_of_it_has_labels(growing):
-    made = growing(corrector="vote", samples=2, coverage=0.3, rounds=3)
+    made = growing(corrector="vote", samples=2, coverage=0.1, rounds=3)
     levels = [row["levels"] for row in made]
-    for row, following in zip(made, levels[1:], strict=False):
-        assert following == min(6, row["levels"] + (row["coverage_above"] >= 0.3))
-    assert all(0 < row["coverage_above"] < 1 for row in made)
+    opened = [row["coverage_above"] >= 0.1 for row in made[:-1]]
+    assert {*opened} == {True, False}
+    for row, opens, following in zip(made, opened, levels[1:], strict=False):
+        assert following == min(6, row["levels"] + opens)
 
 
 def test_nothing_opens_without_labels(growing):

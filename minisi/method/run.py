@@ -13,7 +13,7 @@ from ..run.progress import Progress
 from ..run.ranks import check_same
 from ..run.runtime import dice
 from ..tasks.families import chosen
-from ..tasks.problems import Problem, balanced, draw
+from ..tasks.problems import Problem, balanced, draw, repeated
 from .arms import Arm
 from .attempt import Attempt
 from .memory import FailureMemory
@@ -79,7 +79,8 @@ class Run:
         """Questions of the train split, drawn for this round: here it is decided where to look.
 
         They are even over families and levels, but for the share `focus`, which goes where most
-        failed in the last round, and to a level that has just opened.
+        failed in the last round, and to a level that has just opened.  The share `repeated` has
+        numbers such as 777, which chance hardly draws, and which are soon forgotten.
         """
         rng = self.dice("questions")
         focused = int(count * self.config.focus) if self.arm.focuses else 0
@@ -88,7 +89,9 @@ class Run:
         cells = list(product(self.families, range(1, self.levels + 1)))
         weights = [max(LEAST, failed.get(f"{family}/{level}", 1.0)) for family, level in cells]
         drawn = rng.choices(cells, weights, k=focused)
-        return even + [draw(rng, "train", *cell) for cell in drawn]
+        found = even + [draw(rng, "train", *cell) for cell in drawn]
+        share = self.config.repeated
+        return [repeated(rng, "train", p) if rng.random() < share else p for p in found]
 
     def sample(self) -> list[Attempt]:
         """The round's questions: new ones, and the newest of those that found no correction."""

@@ -32,6 +32,7 @@ GROWING: Row = {  # the defaults where the world opens
     "test": "data/test_levels.jsonl",
     "rounds": 20,
     "focus": 0.6,
+    "repeated": 0.25,
     "depth": 2,
     "finetune": "full",
     "steps": 400,
@@ -102,6 +103,7 @@ class Config:
     focus: float = option(
         0.0, "share of a round's questions that go where most failed in the round before", 0, 1
     )
+    repeated: float = option(0.0, "share of questions that get numbers such as 777 or 700", 0, 1)
     questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
         768, "fresh dev questions a round, for the threshold and again for the gate", 1
@@ -202,7 +204,6 @@ PRESETS: dict[str, Row] = {
         "lr": 3e-3,
         "replay": 0.3,
         "r": 32,
-        "lora_alpha": 64.0,
     },
 }
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]

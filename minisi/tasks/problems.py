@@ -1,8 +1,10 @@
 """Problems: drawn from a family, put in a split, solved by the tutor program, and checked."""
 
 import hashlib
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 from ..run.runtime import UserError
@@ -94,6 +96,28 @@ def draw(rng: Random, split: str, family: str, level: int) -> Problem:
         if split_of(question, family) == split:
             return Problem(family, level, question)
     raise UserError(f"{family} has no problem of the {split} split at level {level}")
+
+
+def repeated(rng: Random, split: str, problem: Problem) -> Problem:
+    """The problem with other digits in about half of its numbers: 777, 700 or 799 for 742.
+
+    It stays as it is where that would be none of its split, or of up to its level.
+    """
+    question = re.sub(r"\d+", partial(repeat, rng), problem.question)
+    try:
+        level = solve(question).level
+    except UserError:
+        return problem
+    fits = 0 < level <= problem.level and split_of(question, problem.family) == split
+    return replace(problem, question=question) if fits else problem
+
+
+def repeat(rng: Random, number: re.Match) -> str:
+    """The number, or its first digit with itself, a 0 or a 9 behind it again and again."""
+    first, *others = number[0]
+    if rng.random() < 0.5:
+        return number[0]
+    return first + rng.choice("09" + first) * len(others)
 
 
 def balanced(

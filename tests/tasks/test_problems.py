@@ -1,5 +1,6 @@
 """Problems, their splits and draws, and the checker."""
 
+import re
 from collections import Counter
 from itertools import combinations
 from random import Random
@@ -18,6 +19,7 @@ from minisi.tasks.problems import (
     identity,
     parse,
     prompt_of,
+    repeated,
     solve,
     split_of,
 )
@@ -191,6 +193,32 @@ def test_what_is_beyond_may_be_of_some_families():
     drawn = beyond(dice(1, "beyond"), "train", 2, 20, ["sort", "logic"])
     assert {p.family for p in drawn} == {"sort", "logic"}
     assert {split_of(p.question) for p in drawn} == {"train"}
+
+
+NUMBER = re.compile(r"\d+")
+
+
+@each_family
+def test_digits_are_repeated_in_a_problem_of_the_same_cell_and_split(family):
+    rng = dice(1, "repeated")
+    before = [draw(rng, "train", family, 3) for _ in range(300)]
+    after = [repeated(rng, "train", problem) for problem in before]
+    for one, other in zip(before, after, strict=True):
+        assert (other.family, other.level) == (family, 3)
+        assert 0 < solve(other.question).level <= 3
+        assert split_of(other.question, family) == "train"
+        assert NUMBER.sub("", other.question) == NUMBER.sub("", one.question)
+        numbers = map(NUMBER.findall, (one.question, other.question))
+        for old, new in zip(*numbers, strict=True):
+            assert new in (old, *(old[0] + digit * len(old[1:]) for digit in ("0", "9", old[0])))
+    varied = sum(one != other for one, other in zip(before, after, strict=True))
+    assert varied == 0 if family in ("sort", "chain") else varied > 25
+
+
+def test_what_repeated_digits_would_make_nonsense_of_stays_as_it_is():
+    story = solve("tom has 31 nuts, eats 30: how many?")
+    told = {repeated(Random(i), split_of(story.question), story).question for i in range(40)}
+    assert "tom has 31 nuts, eats 33: how many?" not in told  # he has too few
 
 
 def test_neighbouring_seeds_and_rounds_draw_different_items():
