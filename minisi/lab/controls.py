@@ -110,5 +110,6 @@ ARMS = {
     "ladder": Arm(opens=mastered),
     "wide": Arm(opens=None),
     "even": Arm(focuses=False),
+    "plain": Arm(repeats=False),
     "static": Arm(pick=nothing, keeps_own=False),
 }

@@ -90,7 +90,7 @@ class Run:
         weights = [max(LEAST, failed.get(f"{family}/{level}", 1.0)) for family, level in cells]
         drawn = rng.choices(cells, weights, k=focused)
         found = even + [draw(rng, "train", *cell) for cell in drawn]
-        share = self.config.repeated
+        share = self.config.repeated if self.arm.repeats else 0
         return [repeated(rng, "train", p) if rng.random() < share else p for p in found]
 
     def sample(self) -> list[Attempt]:
