@@ -28,7 +28,7 @@ from itertools import chain
 from pathlib import Path
 
 from minisi.lab import compare, report
-from minisi.lab.evaluate import Examiner, Round, Row, audit, evaluate
+from minisi.lab.evaluate import Examiner, Round, audit, evaluate
 from minisi.lab.testset import read_sets
 from minisi.method.attempt import Attempt
 from minisi.method.finetune import finetune
@@ -40,7 +40,7 @@ from minisi.run.checkpoint import lock, made_with
 from minisi.run.journal import Journal, is_over
 from minisi.run.progress import Progress, plan
 from minisi.run.ranks import check_same, joined
-from minisi.run.runtime import UserError, cli, environment, pick_device
+from minisi.run.runtime import Row, UserError, cli, environment, pick_device
 from minisi.tasks.families import vocabulary_words
 from train import curriculum, get_base
 
@@ -162,7 +162,7 @@ def main() -> None:
             raise UserError(f"--{name} is of a comparison: give --compare too, or {remedy}")
     with joined(configure(GIVEN)) as own:
         given = {**GIVEN, "base": own.base, "out": own.out}
-        made = made_with(Path(own.base)) or made_with(Path(own.out))
+        made = made_with(Path(own.out)) or made_with(Path(own.base))
         loop(configure(given, made))
 
 

@@ -53,6 +53,8 @@ def get_base(config: Config, device: str, codec: Codec, progress: Progress) -> t
     folder = Path(config.base)
     state = read_state(folder, codec.checksum)
     check_settings(folder, state, asdict(config))
+    if state:  # which goes on as it began, its seed included
+        config = Config(**state.facts["config"])
     progress.begin("pretraining")
     first = state.number if state else 0
     tokens = state.facts["tokens"] if state else 0
@@ -63,7 +65,7 @@ def get_base(config: Config, device: str, codec: Codec, progress: Progress) -> t
     progress.skip(first)
     steps = config.base_steps
     if first == steps:
-        return model, Config(**state.facts["config"])
+        return model, config
 
     progress.say(f"{folder}: pretraining a base, from step {first:,} on", sys.stderr)
     rates = [schedule(step, steps) for step in range(steps)]

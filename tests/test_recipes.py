@@ -83,6 +83,7 @@ BROKEN = {
     "ARMS['vote'] = ARMS['random']": "has the name of a teacher",
     "ARMS['x'] = ARMS['random']._replace(pick=3)": "must be functions",
     "ARMS['x'] = ARMS['random']._replace(opens=True)": "must be functions",
+    "ARMS['x'] = ARMS['random']._replace(recalls='x')": "must be functions",
     "ARMS['x'] = ARMS['random']._replace(finetune='qlora')": "must be one of lora, full",
     "TEACHERS['x'] = 3": "must be a subclass of Teacher",
     "TEACHERS['x'] = type('X', (Teacher,), {'name': 'y'})": "give both the same",

@@ -12,10 +12,9 @@ from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.checkpoint import read_state
 from ..run.config import Config
-from ..run.runtime import UserError, pick_device
+from ..run.runtime import Row, UserError, pick_device
 from ..tasks.families import FAMILIES, LONGEST, as_asked, chosen, matching, vocabulary_words
 from ..tasks.problems import BAR, check, solve
-from .evaluate import Row
 
 Loaded = tuple[GPT, Config, Codec, Row]  # a model, its settings, and what else was saved
 HALF = 0.5  # the confidence below which a base, which has no threshold, is unsure
@@ -124,9 +123,15 @@ def talk(run: str, device: str) -> None:
     for example in [one for one in EXAMPLES if matching(one) in known][:FIRST]:
         print(PROMPT + example)
         reply(loaded, example)
-    with suppress(EOFError, RuntimeError):  # the input has ended, or was never there
-        while text := input(PROMPT).strip():
-            reply(loaded, text)
+    while text := heard():
+        reply(loaded, text)
+
+
+def heard() -> str:
+    """What a person types; empty where the input has ended, or was never there."""
+    with suppress(EOFError, RuntimeError):
+        return input(PROMPT).strip()
+    return ""
 
 
 def reply(loaded: Loaded, text: str) -> None:
@@ -142,12 +147,12 @@ def shown(row: Row) -> str:
     if "error" in row:
         raise UserError(row["error"])
     problem = solve(row["question"])
-    truth = f"{row['verdict']}, the answer is {problem.answer} by {problem.steps}"
     threshold = f"{row['threshold']:.4f}"
     sureness = f"sure ({threshold} or more)" if row["sure"] else f"unsure (less than {threshold})"
     if not row["inside"]:
         sureness += f", {OUTSIDE}"
-    solver = truth
     if row["verdict"] == "right":
         solver = "agrees" if row["right_steps"] else f"agrees, but the steps are {problem.steps}"
+    else:
+        solver = f"{row['verdict']}, the answer is {problem.answer} by {problem.steps}"
     return SHOWN.format(**row, sureness=sureness, solver=solver)

@@ -19,10 +19,9 @@ from ..run import checkpoint
 from ..run.config import Config, configure
 from ..run.files import read_rows, write, write_json
 from ..run.journal import is_over
-from ..run.runtime import WORLD, UserError, typed
+from ..run.runtime import WORLD, Row, UserError, typed
 from ..tasks.families import vocabulary_words
 from . import growth, pictures
-from .evaluate import Row
 from .jobs import Play, side_by_side
 from .results import EACH, LEVELS, line, results
 from .statistics import interval, mcnemar, wilson
@@ -211,7 +210,7 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["known_after"] = mean(taught(after["by_level"], levels))
     found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
     found["failures"] = wrong_before(own)
-    found["rounds"] = [{name: row[name] for name in growth.KEPT} for row in rows]
+    found["rounds"] = [{name: row[name] for name in growth.KEPT.split()} for row in rows]
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))
     found["curve"] = [[row["corrections"], row["test_accuracy"]] for row in rows]

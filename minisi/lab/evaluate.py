@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..method.attempt import Attempt
-from ..method.detect import Weights, confidence, features, fit_threshold
+from ..method.detect import TINY, Weights, confidence, features, fit_threshold
 from ..method.finetune import Learned
 from ..method.gate import Exam, Gated, share, shares
 from ..method.memory import Failure
@@ -16,8 +16,7 @@ from ..method.student import Student
 from ..method.teacher import UNSOLVED
 from ..model.generate import Completion
 from ..run.files import read_rows
-from ..run.journal import Row
-from ..run.runtime import UserError
+from ..run.runtime import Row, UserError
 from ..tasks.problems import Problem, check, identity, split_with
 from .statistics import auroc, ece, mcnemar, reliability, risk_coverage, wilson
 
@@ -142,7 +141,7 @@ def wrong_steps(failures: Iterable[Failure]) -> int:
 
 def scores(completions: list[Completion], weights: Weights) -> dict[str, np.ndarray]:
     """(N,) scores from 0 to 1: `scaled`, which is the confidence in use, and four plain ones."""
-    logs = [np.log(np.clip(c.probabilities, 1e-7, 1)) for c in completions]
+    logs = [np.log(np.clip(c.probabilities, TINY, 1)) for c in completions]
     plain = {
         "least_certain_token": [x.min() for x in logs],
         "mean_log_probability": [x.mean() for x in logs],

@@ -16,13 +16,13 @@ from tokenizers import Tokenizer, decoders
 from torch import Tensor
 
 from ..model.tokenizer import Codec
+from ..run.checkpoint import read_state
 from ..run.config import Config, is_for_results
 from ..run.files import read_rows, write, write_json
 from ..run.runtime import Row, UserError
 from ..tasks.problems import BAR
 from .ask import load
-from .controls import ARMS
-from .peers import PARTS, olmo
+from .peers import NAMES, PARTS, olmo
 
 CARD = """---
 configs:
@@ -54,7 +54,7 @@ def export(run: str, to: str) -> None:
         write_model(config.base, folder / "base")
     rows = read_rows(Path(run, "metrics.jsonl"))
     kept = [row for row in rows if row["scale"] and row["round"]]
-    if ARMS[config.arm].restarts:  # whose last adapter is on the base
+    if read_state(Path(run)).tensors.get("base"):  # each round's adapter is on the base
         kept = kept[-1:]
     for row in kept:
         name = f"round_{row['round']:02d}"
@@ -89,10 +89,9 @@ def write_adapter(path: Path, config: Config, scale: float, folder: Path) -> Non
     weights = torch.load(path, map_location="cpu", weights_only=True)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(split(weights), folder / "adapter_model.safetensors")
-    names = [name.split(".")[1] for parts in PARTS.values() for name in parts]
     settings: dict[str, Any] = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "bias": "none"}
     settings |= {"r": config.r, "lora_alpha": config.lora_alpha * scale, "lora_dropout": 0.0}
-    write_json(folder / "adapter_config.json", settings | {"target_modules": names})
+    write_json(folder / "adapter_config.json", settings | {"target_modules": NAMES})
 
 
 def split(weights: dict[str, Tensor]) -> dict[str, Tensor]:

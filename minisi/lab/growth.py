@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 
-from ..run.journal import Row
+from ..run.runtime import Row
 from .report import table
 
 # Of each round, what is told of it.
-KEPT = (
-    *("levels", "coverage_above", "by_level", "corrections", "seconds"),
-    "label_precision_by_level",
-)
+KEPT = "levels coverage_above by_level corrections seconds label_precision_by_level"
 TITLES = (
     "arm | seed | level | opened after round | minutes | corrections | could be marked | base"
     " | a round later | at the end | labels right, at least"

@@ -38,6 +38,7 @@ PARTS = {  # of our fused matrices, as OLMo names them
     "gate_up": ("mlp.gate_proj", "mlp.up_proj"),
     "mlp_out": ("mlp.down_proj",),
 }
+NAMES = [name.split(".")[1] for parts in PARTS.values() for name in parts]
 IGNORED = -100  # a label that has no part in the loss
 Work = Callable[[], object]
 Padded = tuple[Tensor, Tensor, Tensor]  # ids, mask and labels (B, T)
@@ -232,13 +233,12 @@ def adapted_olmo(model: GPT, config: Config) -> nn.Module:
     """The same model with PEFT's adapters, of as many weights."""
     from peft import LoraConfig, get_peft_model
 
-    names = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
     settings = LoraConfig(
         r=config.r,
         lora_alpha=config.lora_alpha,
-        target_modules=names,
+        target_modules=NAMES,
         # One adapter for q, k and v has as many weights as three of half the rank.
-        rank_pattern={name: max(1, config.r // 2) for name in names[:3]},
+        rank_pattern={name: max(1, config.r // 2) for name in NAMES[:3]},
     )
     return get_peft_model(olmo(model), settings)
 

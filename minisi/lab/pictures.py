@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..run.files import write
-from ..run.runtime import warn_once
-from .evaluate import Row
+from ..run.runtime import Row, warn_once
 
 DASHED = {"linestyle": "--", "color": "grey"}
 BESIDE = 4  # runs that growth.png has side by side, at most

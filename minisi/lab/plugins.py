@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-from ..method.arms import Arm, covered
+from ..method.arms import Arm
 from ..method.teacher import TEACHERS, Teacher
 from ..run.config import FINETUNES
 from ..run.runtime import Row, UserError
@@ -82,9 +82,9 @@ def check_arm(name: str, arm: Arm) -> None:
         raise UserError(f"ARMS[{name!r}] has the name of a teacher: give it another")
     if arm.finetune not in ("", *FINETUNES):
         raise UserError(f"finetune of ARMS[{name!r}] must be one of {', '.join(FINETUNES)}")
-    opens = covered if arm.opens is None else arm.opens
-    if not all(map(callable, (arm.pick, arm.alter, opens, arm.asks))):
-        raise UserError(f"pick, alter, opens and asks of ARMS[{name!r}] must be functions")
+    given = [function for function in (arm.recalls, arm.opens) if function is not None]
+    if not all(map(callable, (arm.pick, arm.alter, arm.asks, *given))):
+        raise UserError(f"pick, alter, recalls, opens and asks of ARMS[{name!r}] must be functions")
 
 
 def check_family(name: str, family: Family) -> None:

@@ -8,9 +8,8 @@ from dataclasses import asdict
 from ..method.memory import Failure, FailureMemory
 from ..method.run import Run
 from ..run.files import write, write_json
-from ..run.runtime import peak_memory, typed
+from ..run.runtime import Row, peak_memory, typed
 from . import pictures
-from .evaluate import Row
 from .testset import PUBLISHED
 
 Asked = dict[str, list[Row]]  # what each frozen set found of the base, and at the end
@@ -19,7 +18,7 @@ ROUND = (
     "{round:5} {failed:6,} {unsure:6,} {corrections:11,} {auroc:5.3f} {what:>8} {fixed:5}"
     " {broken:6} {test_accuracy:8.4f}   {test_low:.3f}-{test_high:.3f} {bar}"
 )
-BAR = 17  # columns of a full bar, which end at the hundredth
+WIDTH = 17  # columns of a full bar, which end at the hundredth
 BLOCK = """---
 base_accuracy: {first[test_accuracy]:.4f}
 final_accuracy: {last[test_accuracy]:.4f}
@@ -55,7 +54,7 @@ def line(row: Row) -> str:
     tried = row["steps"] or row["label_coverage"]
     what = STRENGTHS.get(row["scale"], "rejected" if tried else "")
     failed = row["wrong"] + row["unparsable"]
-    bar = "#" * round(BAR * row["test_accuracy"])
+    bar = "#" * round(WIDTH * row["test_accuracy"])
     return ROUND.format(**row, what=what, failed=failed, bar=bar).rstrip()
 
 

@@ -95,7 +95,7 @@ def distinct(
     if len(found) < least:
         raise UserError(
             f"{problem.family} has only {len(found)} distinct problems of the test split at level"
-            f" {problem.level}, where {least} are wanted: let its questions vary more"
+            f" {problem.level}, where {least} are wanted: lower --count, or let them vary more"
         )
     return list(found.values())
 
@@ -213,7 +213,7 @@ def published(rng: Random, task: str) -> Problem:
     return solve(f"{a}{sign.replace('x', '*')}{b}")
 
 
-def repeated(rng: Random, task: str) -> Problem:
+def alike(rng: Random, task: str) -> Problem:
     """A question of a task such as `777+n`, with another digit for 7 and a small number for n."""
     digit = rng.randint(1, 9)
     number = rng.randint(1, 99)
@@ -232,7 +232,7 @@ SETS = {
     "typed": typed,
     "gpt3": partial(by_task, tasks=TASKS, ask=published, each=200),
     "outside": outside,
-    "repeated": partial(by_task, tasks=REPEATED, ask=repeated, each=100),
+    "repeated": partial(by_task, tasks=REPEATED, ask=alike, each=100),
     "test_levels": partial(cells, levels=range(1, 13), each=24),
 }
 

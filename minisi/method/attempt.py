@@ -32,9 +32,9 @@ class Attempt:
     source: str = ""  # 4. who corrected, or `unsolved`; empty where nobody was asked
 
     @property
-    def cell(self) -> tuple[str, int]:
-        """The family and level of its question."""
-        return self.problem.family, self.problem.level
+    def cell(self) -> str:
+        """The family and level of its question, as in `add/3`."""
+        return f"{self.problem.family}/{self.problem.level}"
 
     @property
     def draft(self) -> str:

@@ -52,7 +52,7 @@ def fit_weights(x: np.ndarray, right: np.ndarray) -> Weights:
     return w.tolist()
 
 
-def fit_threshold(scores: np.ndarray, right: np.ndarray, beta: float = 1.0) -> float:
+def fit_threshold(scores: np.ndarray, right: np.ndarray, beta: float) -> float:
     """The score below which "this is wrong" has the highest F-beta.
 
     In it recall counts `beta` times.  0, which flags nothing, where no answer is wrong.

@@ -40,9 +40,9 @@ class Exam(NamedTuple):
 
     def coverage(self, level: int) -> float:
         """The share of a level's questions that can be marked; 1 where there are none."""
-        marked = [attempt.problem.level for attempt in [*self.attempts, *self.higher]]
+        levels = [attempt.problem.level for attempt in [*self.attempts, *self.higher]]
         asked = self.asked.count(level)
-        return marked.count(level) / asked if asked else 1.0
+        return levels.count(level) / asked if asked else 1.0
 
 
 class Gated(NamedTuple):
@@ -123,9 +123,7 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
         learned.set_strength(scale)
         attempts = answered(run, exam.attempts)
         tried[scale] = (attempts, marked(run, attempts))
-    best = max(tried, key=lambda scale: (share(tried[scale][1]), scale))
-    if not run.arm.gates:
-        best = max(tried)
+    best = max(tried, key=lambda scale: (run.arm.gates and share(tried[scale][1]), scale))
     learned.set_strength(best)
     if best == 0:
         lora.remove(run.model)
@@ -147,10 +145,9 @@ def seen(run: Run, attempts: list[Attempt], exam: Exam) -> Row:
     if not judged:
         pairs = zip(exam.attempts, exam.right, strict=True)
         judged = [(attempt.cell, not right) for attempt, right in pairs]
-    failed = shares((f"{family}/{level}", failed) for (family, level), failed in judged)
     return {
         "levels": run.levels,
         "mastery": exam.mastery(run.levels),
         "coverage_above": exam.coverage(run.levels + 1),
-        "failing": failed,
+        "failing": shares(judged),
     }

@@ -8,10 +8,10 @@ from random import Random
 from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.config import Config
-from ..run.journal import Journal, Row
+from ..run.journal import Journal
 from ..run.progress import Progress
 from ..run.ranks import check_same
-from ..run.runtime import dice
+from ..run.runtime import Row, dice
 from ..tasks.families import chosen
 from ..tasks.problems import Problem, balanced, draw, repeated
 from .arms import Arm

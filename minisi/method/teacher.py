@@ -82,9 +82,9 @@ class Teacher:
         That goes on as deep as is allowed.
         """
         found = dict.fromkeys(questions, "")
-        for level in range(depth):
+        for inner in range(depth):
             left = [question for question, text in found.items() if not text]
-            found |= zip(left, self.voted(left, rng, level), strict=True)
+            found |= zip(left, self.voted(left, rng, inner), strict=True)
         return [found[question] for question in questions]
 
     def voted(self, questions: list[str], rng: Random, depth: int) -> list[str]:

@@ -109,7 +109,7 @@ def decode(
     logits = logits[cache.ends.cumsum(0) - 1]  # (B, V)
 
     rows = torch.arange(len(prompts), device=device)  # that are still in the batch
-    going = rows >= 0
+    going = torch.ones_like(rows, dtype=torch.bool)
     said = rows.new_full((len(rows), limit), EOS)
     sure = logits.new_zeros(said.shape)
     spread = logits.new_zeros(len(rows))

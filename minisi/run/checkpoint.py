@@ -21,7 +21,7 @@ import torch
 
 from .config import BASE_SETTINGS, RUN_SETTINGS
 from .files import UNABLE, sha256, sync, write
-from .runtime import Row, UserError, warn_once
+from .runtime import Row, UserError, belonging, warn_once
 
 FORMAT = 6  # of a folder; raised when its meaning changes
 KEPT = 3  # states of a folder: the newest, and two should that be damaged
@@ -189,15 +189,21 @@ def check_settings(
     ]
     if clash:
         grown = made.get("grow") and not wanted.get("grow")
-        remedy = f"give --grow {made['grow']} too" if grown else "leave that option out"
+        remedy = f"give --grow {made['grow']} too" if grown else "ask for what it was made with"
         raise UserError(
             f"{folder} was made with {'; '.join(clash)}: {remedy}, or name another folder"
         )
 
 
 def check_run(folder: Path, state: State | None, wanted: Row, more: Sequence[str] = ()) -> None:
-    """`check_settings` for a run."""
+    """`check_settings` for a run, whose test set must be as it was, too."""
     check_settings(folder, state, wanted, [*RUN_SETTINGS, *more], "run")
+    test = wanted["test"]
+    if state and state.facts["test"] != sha256(belonging(test).read_bytes()):
+        raise UserError(
+            f"{test} is not the test set that the run in {folder} began with: restore it, or choose"
+            " another --out"
+        )
 
 
 def cut_logs(folder: Path, state: State | None) -> None:

@@ -209,11 +209,8 @@ PRESETS: dict[str, Row] = {
 BASE_SETTINGS = [f.name for f in fields(Config) if f.name.startswith(("n_", "base_"))]
 OF_PRETRAINING = ("preset", "seed", "device", "base", "plugin", *BASE_SETTINGS)
 # What may change while a run goes on.
-FREE = (
-    *("preset", "device", "base", "out", "sets", "plugin"),
-    *("show", "rounds", "grow", "compare", "jobs", "seeds"),
-)
-RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE]
+FREE = "preset device base out sets plugin show rounds grow compare jobs seeds"
+RUN_SETTINGS = [f.name for f in fields(Config) if f.name not in FREE.split()]
 
 
 class Parser(argparse.ArgumentParser):
@@ -241,8 +238,8 @@ def positive(text: str) -> int:
 
 def known_names(known: Collection[str], text: str) -> str:
     """The text, if it is known names with commas between, each with or without a number."""
-    for name in filter(None, re.sub(r":\d+", "", text).split(",")):
-        if name not in known:
+    for name in filter(None, text.split(",")):
+        if re.sub(r":\d+$", "", name) not in known:
             told = f"no arm is called {name}: take of {', '.join(known)}; or random:3"
             raise argparse.ArgumentTypeError(told)
     return text

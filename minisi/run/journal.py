@@ -6,7 +6,7 @@ from pathlib import Path
 from . import checkpoint
 from .config import Config
 from .files import append_rows, read_rows, sha256
-from .runtime import Row, UserError, belonging
+from .runtime import Row, belonging
 
 
 def has_mastered(config: Config, row: Row) -> bool:
@@ -40,11 +40,6 @@ class Journal:
         }
         self.state = checkpoint.read_state(self.folder, vocabulary)
         checkpoint.check_run(self.folder, self.state, asdict(config))
-        if self.state and self.state.facts["test"] != self.facts["test"]:
-            raise UserError(
-                f"{config.test} is not the test set that the run in {self.folder} began with:"
-                " restore it, or choose another --out"
-            )
         checkpoint.cut_logs(self.folder, self.state)
         self.rows = read_rows(self.folder / "metrics.jsonl")
         if self.state and "base" in self.state.facts:

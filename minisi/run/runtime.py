@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # loading it takes seconds, which --help should not
 Row = dict[str, Any]  # values by name: settings, figures, what a line of a log holds
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 PACKAGES = ("torch", "numpy", "tqdm", "tokenizers")
-ROOT = Path(__file__).parents[2]  # of the project
+ROOT = Path(__file__).resolve().parents[2]  # of the project
 TORCHRUN = "TORCHELASTIC_RUN_ID" in os.environ  # which started several processes as one run
 RANK = int(os.environ["RANK"]) if TORCHRUN else 0  # of this process
 WORLD = int(os.environ["WORLD_SIZE"]) if TORCHRUN else 1  # how many they are

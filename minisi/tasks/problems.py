@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 
 from ..run.runtime import UserError
-from .families import FAMILIES, family_of
+from .families import FAMILIES, family_of, matching
 
 BAR = "|"  # ends the question, and ends the steps
 SPLITS = ("test", "dev", "train", "train", "train")  # a fifth of all problems each
@@ -101,15 +101,21 @@ def draw(rng: Random, split: str, family: str, level: int) -> Problem:
 def repeated(rng: Random, split: str, problem: Problem) -> Problem:
     """The problem with other digits in about half of its numbers: 777, 700 or 799 for 742.
 
-    It stays as it is where that would be none of its split, or of up to its level.
+    It stays as it is where that would be no problem of its split, or of up to its level.
     """
     question = re.sub(r"\d+", partial(repeat, rng), problem.question)
+    other = replace(problem, question=question)
+    return other if is_asked(other) and split_of(question, problem.family) == split else problem
+
+
+def is_asked(problem: Problem) -> bool:
+    """Whether its level, or a lower one, asks such a question."""
+    if matching(problem.question) != problem.family:
+        return False
     try:
-        level = solve(question).level
-    except UserError:
-        return problem
-    fits = 0 < level <= problem.level and split_of(question, problem.family) == split
-    return replace(problem, question=question) if fits else problem
+        return 0 < FAMILIES[problem.family].level(problem.question) <= problem.level
+    except UserError:  # a story in which somebody gives more than he has
+        return False
 
 
 def repeat(rng: Random, number: re.Match) -> str:

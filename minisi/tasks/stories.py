@@ -40,9 +40,10 @@ class Story(Family):
         return f"{text}: how many?"
 
     def level(self, question: str) -> int:
-        """By the count of events."""
+        """By the count of events, where all words are known and no number is too large."""
+        known = {*re.findall("[a-z]+", question)} <= {*self.words.split()}
         numbers = re.findall(r"\d+", f"{question}{self.solve(question)[0]}")
-        return question.count(",") if max(map(int, numbers)) <= max(LIMITS) else 0
+        return question.count(",") if known and max(map(int, numbers)) <= max(LIMITS) else 0
 
     def solve(self, question: str) -> Solution:
         """`19-6=13,13+4=17`."""

@@ -8,6 +8,7 @@ import torch
 
 import loop
 from minisi.lab.ask import load
+from minisi.lab.controls import ARMS
 from minisi.lab.export import export, split
 from minisi.lab.testset import read_set
 from minisi.model.generate import generate
@@ -27,11 +28,12 @@ def made(tmp_path_factory, small_test_set):
     """(the folder of a run whose adapters were all kept, what was exported)."""
     pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("export")
-    changed = {"arm": "stack", "n_layer": 2, "n_head": 2, "lr": 0.02, "lora_alpha": 32.0}
+    changed = {"arm": "mine", "n_layer": 2, "n_head": 2, "lr": 0.02, "lora_alpha": 32.0}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "matplotlib", None)
+        patch.setitem(ARMS, "mine", ARMS["stack"])  # as a plugin adds one, which export has not
         loop.loop(settings(folder, small_test_set, **changed))
-        export(f"{folder}/loop", f"{folder}/to")
+    export(f"{folder}/loop", f"{folder}/to")
     return folder
 
 

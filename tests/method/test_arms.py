@@ -90,14 +90,16 @@ def kinds(attempts):
 
 @pytest.mark.parametrize("budget", [None, 2, 5, 40])
 def test_what_is_matched_has_the_shares_of_what_failed_and_is_drawn_within_them(budget):
-    cells = [("add", 1), ("add", 4), ("sub", 4), ("sub", 1)]
-    failed = {("add", 4): 3, ("sub", 4): 2}
+    cells = ["add/1", "add/4", "sub/4", "sub/1"]
+    failed = Counter({"add/4": 3, "sub/4": 2})
     count = sum(failed.values()) if budget is None else budget
     wanted = {cell: n * count // 5 for cell, n in failed.items()}
     drawn = Counter()
     for seed in range(300):
         attempts = [
-            Attempt(Problem(*cell, str(i)), verdict=Verdict("wrong", 0.5, i < failed.get(cell, 0)))
+            Attempt(
+                Problem(*cell.split("/"), f"{i}"), verdict=Verdict("wrong", 0.5, i < failed[cell])
+            )
             for cell in cells
             for i in range(20)
         ]

@@ -45,12 +45,12 @@ def test_no_threshold_has_a_better_f(seed, levels, beta):
 def test_certainty_can_be_flagged_too():
     scores = np.array([1.0, 1.0])
     right = np.array([False, False])
-    assert f(scores, right, fit_threshold(scores, right)) == 1
+    assert f(scores, right, fit_threshold(scores, right, 1.0)) == 1
 
 
 @pytest.mark.parametrize("scores", [[], [0.3, 0.9]])
 def test_where_nothing_is_wrong_nothing_is_flagged(scores):
-    assert fit_threshold(np.array(scores), np.ones(len(scores), bool)) == 0
+    assert fit_threshold(np.array(scores), np.ones(len(scores), bool), 1.0) == 0
 
 
 def test_the_features_of_an_answer_are_its_own_and_one_for_each_weight():

@@ -15,6 +15,7 @@ import torch
 from minisi.model.gpt import GPT
 from minisi.model.optim import build
 from minisi.run.checkpoint import (
+    State,
     check_run,
     check_settings,
     commit,
@@ -25,12 +26,13 @@ from minisi.run.checkpoint import (
     write_tensors,
 )
 from minisi.run.config import BASE_SETTINGS, Config
-from minisi.run.files import append_rows, read_rows, write
-from minisi.run.runtime import UserError
+from minisi.run.files import append_rows, read_rows, sha256, write
+from minisi.run.runtime import ROOT, UserError
 
 CONFIG = Config(n_layer=1, n_embd=16, n_head=2, n_hidden=24, seed=3, base_steps=5)
 SETTINGS = asdict(CONFIG)
 WORDS = "a checksum"  # of the vocabulary
+TEST = sha256((ROOT / CONFIG.test).read_bytes())
 BASE = {"vocabulary": WORDS, "config": SETTINGS, "tokens": 7}
 EMPTY = {"model": {}}
 
@@ -67,7 +69,7 @@ def run(tmp_path, new_model):
     models = [new_model(seed=round) for round in range(5)]
     for round, model in enumerate(models):
         append_rows(folder / "metrics.jsonl", [{"round": round}])
-        facts = {"vocabulary": WORDS, "config": SETTINGS, "corrections": 10 * round}
+        facts = {"vocabulary": WORDS, "config": SETTINGS, "corrections": 10 * round, "test": TEST}
         commit(folder, round, {"model": model.state_dict()}, facts)
     return folder, models
 
@@ -265,6 +267,17 @@ def test_an_option_that_clashes_with_what_was_made_is_the_users_error(base, run)
 
 def test_a_run_may_get_more_rounds_other_folders_and_other_sets(run):
     check_the_run(run[0], rounds=99, base="a", out="b", sets="c", device="cpu", show=0)
+
+
+def test_a_run_is_of_the_test_set_that_it_began_with(tmp_path):
+    test = tmp_path / "test.jsonl"
+    test.write_text("a")
+    wanted = {**SETTINGS, "test": str(test)}
+    state = State(4, {"config": wanted, "corrections": 0, "test": sha256("a")}, {})
+    check_run(tmp_path, state, wanted)
+    test.write_text("b")
+    with pytest.raises(UserError, match="not the test set that the run in"):
+        check_run(tmp_path, state, wanted)
 
 
 def test_a_run_may_be_held_to_more_settings(run):

@@ -14,6 +14,8 @@ from minisi.run import config
 from minisi.run.config import PRESETS, Config, configure
 from minisi.tasks.families import chosen
 
+from ..programs import ROOT
+
 OPTIONS = fields(Config)
 LIMITED = [f for f in OPTIONS if f.type in (int, float)]
 parser = partial(config.parser, "test", ARMS, TEACHERS)
@@ -139,7 +141,9 @@ def test_a_comparison_of_arms_that_do_not_exist_exits_with_2(value, capsys):
     assert value.split(",")[-1] in message
 
 
-@pytest.mark.parametrize("value", ["failure,random:", "random:x", "random:-1"])
+@pytest.mark.parametrize(
+    "value", ["failure,random:", "random:x", "random:-1", "vote:2:3", ":2", "ra:3ndom"]
+)
 def test_an_arm_of_no_number_of_seeds_exits_with_2(value, capsys):
     assert "random:3" in refusal(capsys, "--compare", value)
 
@@ -163,6 +167,15 @@ def test_arms_and_seeds_to_compare_are_named_with_commas(given):
     ((name, value),) = given.items()
     assert parsed(f"--{name}", value) == given
     assert getattr(configure(given), name) == value
+
+
+def test_results_are_kept_out_of_the_project_by_whatever_name_it_is_called(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(ROOT)
+    code = "import sys; from minisi.run.config import is_for_results as f; sys.exit(f(sys.argv[1]))"
+    for folder, kept in (("", 0), ("data", 0), ("runs/a", 1)):
+        command = [sys.executable, "-c", code, str(link / folder)]
+        assert subprocess.run(command, cwd=link, env={"PYTHONPATH": str(link)}).returncode == kept
 
 
 def test_settings_and_names_load_without_torch():

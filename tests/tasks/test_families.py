@@ -100,6 +100,8 @@ def test_levels_have_no_upper_end(family):
         ("1234 and 5670", 0),
         ("ann has 99 pens, eats 1: how many?", 1),
         ("ann has 99 pens, buys 1: how many?", 0),
+        ("paul has 9 pens, buys 1: how many?", 0),
+        ("ann has 9 dogs, buys 1: how many?", 0),
     ],
 )
 def test_a_typed_question_is_of_the_lowest_level_that_asks_such(question, level):
