@@ -32,15 +32,16 @@ TINY = shlex.split(
 TEST_QUESTIONS = 64
 SETS = {"typed": 8, "2D+": 4}  # how many questions the frozen sets have that stand beside it
 NONSENSE = "1|x"
+PRELOADED = ["tests.programs", "loop", "minisi.lab.ask", "matplotlib.backends.backend_agg"]
 
 
 def server():
-    """What forks a process that has one thread and has loaded torch, which takes two seconds.
+    """What forks a process that has one thread, and has loaded what takes three seconds to load.
 
     All have the environment and the hash seed that it was started with.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.programs", "loop", "minisi.lab.ask"])
+    context.set_forkserver_preload(PRELOADED)
     before = dict(os.environ)
     os.environ.update(OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]))
     try:
