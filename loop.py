@@ -162,7 +162,7 @@ def main() -> None:
             raise UserError(f"--{name} is of a comparison: give --compare too, or {remedy}")
     with joined(configure(GIVEN)) as own:
         given = {**GIVEN, "base": own.base, "out": own.out}
-        made = made_with(Path(own.out)) or made_with(Path(own.base))
+        made = made_with(Path(own.base)) or made_with(Path(own.out))
         loop(configure(given, made))
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import loop
 from minisi.lab import compare
 from minisi.lab.ask import ask
-from minisi.lab.controls import ARMS
+from minisi.lab.controls import ARMS, newly_solved
 from minisi.method import gate, student
 from minisi.method.run import Run
 from minisi.run.config import configure
@@ -65,6 +66,15 @@ def test_numbers_of_repeated_digits_are_asked_while_it_grows_and_no_others_are_c
     assert [p.family for p in plain] == [p.family for p in some] == [p.family for p in all_of_them]
     changed = [after != before for before, after in zip(plain, some, strict=True)]
     assert 0.05 < sum(changed) / 960 < 0.25
+
+
+def test_what_is_new_without_end_varies_as_other_questions_do():
+    run, plain = a_run("fresh"), a_run("fresh", repeated=0)
+    for one in (run, plain):
+        one.correct = lambda attempts, purpose: [setattr(a, "correction", "1|1") for a in attempts]
+        one.journal = SimpleNamespace(rows=[])
+    varied, others = (newly_solved(one, Random(1), 640) for one in (run, plain))
+    assert 0.02 < sum(a != b for a, b in zip(varied, others, strict=True)) / 640 < 0.25
 
 
 @pytest.mark.parametrize("unsolved", [0, 5])

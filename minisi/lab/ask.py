@@ -49,7 +49,7 @@ def read(text: str) -> Row:
 def unknown(text: str) -> str:
     """What to say of a text that is no question: one that is near, and one of each family."""
     examples = {shape(one): one for one in EXAMPLES}
-    near = get_close_matches(shape(text), examples, 1)
+    near = get_close_matches(shape(text), examples, 1, cutoff=0.5)
     guess = f": is it like `{examples[near[0]]}`?" if near else "."
     others = ", ".join(f"`{one}`" for one in EXAMPLES)
     return f"no family knows {text[:LONGEST]!r}{guess}  There are {others}"

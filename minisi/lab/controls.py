@@ -65,7 +65,7 @@ def collected(run: Run, rng: Random, count: int) -> list[Pair]:
 
 def newly_solved(run: Run, rng: Random, count: int) -> list[Pair]:
     """New questions without end, each with the teacher's solution."""
-    problems = balanced(rng, "train", run.levels, count, run.families)
+    problems = run.varied(rng, balanced(rng, "train", run.levels, count, run.families))
     attempts = [Attempt(problem) for problem in problems]
     run.correct(attempts, "fresh")
     return [(a.problem.prompt, a.correction) for a in attempts if a.correction]

@@ -95,7 +95,7 @@ def distinct(
     if len(found) < least:
         raise UserError(
             f"{problem.family} has only {len(found)} distinct problems of the test split at level"
-            f" {problem.level}, where {least} are wanted: lower --count, or let them vary more"
+            f" {problem.level}, where {least} are wanted: ask for fewer, or let them vary more"
         )
     return list(found.values())
 

@@ -79,8 +79,7 @@ class Run:
         """Questions of the train split, drawn for this round: here it is decided where to look.
 
         They are even over families and levels, but for the share `focus`, which goes where most
-        failed in the last round, and to a level that has just opened.  The share `repeated` has
-        numbers such as 777, which chance hardly draws, and which are soon forgotten.
+        failed in the last round, and to a level that has just opened.
         """
         rng = self.dice("questions")
         focused = int(count * self.config.focus) if self.arm.focuses else 0
@@ -89,9 +88,17 @@ class Run:
         cells = list(product(self.families, range(1, self.levels + 1)))
         weights = [max(LEAST, failed.get(f"{family}/{level}", 1.0)) for family, level in cells]
         drawn = rng.choices(cells, weights, k=focused)
-        found = even + [draw(rng, "train", *cell) for cell in drawn]
-        share = self.config.repeated if self.arm.repeats else 0
-        return [repeated(rng, "train", p) if rng.random() < share else p for p in found]
+        return self.varied(rng, even + [draw(rng, "train", *cell) for cell in drawn])
+
+    def varied(self, rng: Random, problems: list[Problem]) -> list[Problem]:
+        """The problems, the share `repeated` of them tried with numbers such as 777.
+
+        Chance hardly draws such numbers, and what is hardly asked is forgotten while levels open.
+        """
+        share = self.config.repeated
+        if not share or not self.arm.repeats:
+            return problems
+        return [repeated(rng, "train", p) if rng.random() < share else p for p in problems]
 
     def sample(self) -> list[Attempt]:
         """The round's questions: new ones, and the newest of those that found no correction."""

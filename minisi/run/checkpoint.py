@@ -14,12 +14,13 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from .config import BASE_SETTINGS, RUN_SETTINGS
+from .config import BASE_SETTINGS, RUN_SETTINGS, Config
 from .files import UNABLE, sha256, sync, write
 from .runtime import Row, UserError, belonging, warn_once
 
@@ -181,11 +182,11 @@ def check_settings(
     found = "run" if "corrections" in state.facts else "base"
     if found != kind:
         raise UserError(f"{folder} holds a {found}: name another folder")
-    made = state.facts["config"]
+    made = asdict(Config()) | state.facts["config"]  # settings that are new since have defaults
     clash = [
-        f"{name} {made.get(name)}, not {wanted[name]}"
+        f"{name} {made[name]}, not {wanted[name]}"
         for name in names
-        if name in wanted and wanted[name] != made.get(name)
+        if name in wanted and wanted[name] != made[name]
     ]
     if clash:
         grown = made.get("grow") and not wanted.get("grow")

@@ -103,7 +103,7 @@ class Config:
     focus: float = option(
         0.0, "share of a round's questions that go where most failed in the round before", 0, 1
     )
-    repeated: float = option(0.0, "share of questions that get numbers such as 777 or 700", 0, 1)
+    repeated: float = option(0.0, "share of questions tried with numbers such as 777 or 700", 0, 1)
     questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
         768, "fresh dev questions a round, for the threshold and again for the gate", 1

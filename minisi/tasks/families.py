@@ -15,10 +15,10 @@ SPOKEN = {  # what a person writes, and how families do; the last needs the othe
     r"\bplus\b": "+",
     r"\bminus\b|[\N{MINUS SIGN}\N{EN DASH}]": "-",
     r"\btimes\b|\N{MULTIPLICATION SIGN}|(?<=[\d)]) ?x ?(?=[-\d(])": "*",
-    r"(?<!\d)(\d{1,3}),(?=\d{3}(?!\d))": r"\1",
-    "^sort:": "sort",
+    "^sort: ?": "sort ",
     "^(what(['\N{RIGHT SINGLE QUOTATION MARK}]s| is)|how much is) (?=[^a-z]*$)": "",
 }
+THOUSANDS = r"(?<!\d)(\d{1,3}),(?=\d{3}(?!\d))"  # before the comma, as in `1,000`
 NEEDLESS = r"\((\([^()]*\))\)|(?<![\d)])\((-?\d+)\)(?![\d(])"  # `((3+4))` and `(5)`
 
 
@@ -53,7 +53,8 @@ def as_asked(text: str) -> str:
     bare = plain.rstrip(" =?.")
     tight = re.sub(r" ?([-+*>,]) ?|(?<=\() | (?=\))", r"\1", bare)
     spaced = re.sub(r"(?<=\d), ?(?=\d)", " ", bare)
-    read = map(without_needless, (plain, bare, f"{bare}?", tight, spaced))
+    whole = re.sub(THOUSANDS, r"\1", tight)
+    read = map(without_needless, (plain, bare, f"{bare}?", tight, spaced, whole))
     return next(filter(matching, read), text)
 
 

@@ -114,12 +114,12 @@ def is_asked(problem: Problem) -> bool:
         return False
     try:
         return 0 < FAMILIES[problem.family].level(problem.question) <= problem.level
-    except UserError:  # a story in which somebody gives more than he has
+    except UserError:  # a story of somebody who gives more than he has, a chain that is too short
         return False
 
 
 def repeat(rng: Random, number: re.Match) -> str:
-    """The number, or its first digit with itself, a 0 or a 9 behind it again and again."""
+    """The number, or one as long such as 777, 700 or 799: each half of the time."""
     first, *others = number[0]
     if rng.random() < 0.5:
         return number[0]

@@ -84,7 +84,7 @@ class Chain(Family):
 
     def level(self, question: str) -> int:
         """By the count of hops; there is at most one fact more."""
-        hops = int(question.split(" ")[-1])
+        hops = self.solve(question)[0].count(">")
         return max(1, hops - 1) if question.count(">") in (hops, hops + 1) else 0
 
     def solve(self, question: str) -> Solution:

@@ -45,6 +45,7 @@ CONFIG = Config(n_layer=1, n_embd=16, n_head=1, n_hidden=16, base_levels=3, leve
         ("1,000 + 2", "1000+2"),
         ("12,345,678-1,000?", "12345678-1000"),
         ("Sort: 3 1 2", "sort 3 1 2"),
+        ("sort:3,1,2", "sort 3 1 2"),
         ("( 3 + 4 ) * 2 =?", "(3+4)*2"),
         ("SORT 5  2 8", "sort 5 2 8"),
         ("sort 5 2 8 ?", "sort 5 2 8"),

@@ -280,6 +280,14 @@ def test_a_run_is_of_the_test_set_that_it_began_with(tmp_path):
         check_run(tmp_path, state, wanted)
 
 
+def test_a_run_from_before_a_setting_was_there_had_its_default(tmp_path):
+    before = {name: value for name, value in SETTINGS.items() if name != "repeated"}
+    state = State(4, {"config": before, "corrections": 0, "test": TEST}, {})
+    check_run(tmp_path, state, SETTINGS)
+    with pytest.raises(UserError, match=r"repeated 0\.0, not 0\.25: ask for what it was made with"):
+        check_run(tmp_path, state, {**SETTINGS, "repeated": 0.25})
+
+
 def test_a_run_may_be_held_to_more_settings(run):
     wanted = {**SETTINGS, "rounds": 99}
     with pytest.raises(UserError, match=f"rounds {Config().rounds}, not 99"):
