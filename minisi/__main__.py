@@ -37,7 +37,7 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     TESTSET.add_argument("--count", type=positive, default=2048, help="how many questions it has")
     TESTSET.add_argument("--seed", type=int, default=1, help="what its questions follow from")
     ASKED = ASK.add_mutually_exclusive_group()
-    ASKED.add_argument("question", nargs="?", help="such as '347+586'")
+    ASKED.add_argument("question", nargs="*", default=[], help="such as '347+586'")
     ASKED.add_argument("--file", help="with a question a line: a JSON row is printed for each")
     BENCH.add_argument(
         "--peers",
@@ -98,8 +98,8 @@ def answer_all(run: str) -> None:
         texts = content.removesuffix("\n").split("\n") if content else []
         for row in ask(run, texts, GIVEN.device):
             print(json.dumps(row))
-    elif GIVEN.question is not None:
-        (row,) = ask(run, [GIVEN.question], GIVEN.device)
+    elif GIVEN.question:
+        (row,) = ask(run, [" ".join(GIVEN.question)], GIVEN.device)
         print(shown(row))
     else:
         talk(run, GIVEN.device)

@@ -238,9 +238,9 @@ def positive(text: str) -> int:
 
 def known_names(known: Collection[str], text: str) -> str:
     """The text, if it is known names with commas between, each with or without a number."""
-    for name in filter(None, text.split(",")):
+    for name in text.split(","):
         if re.sub(r":\d+$", "", name) not in known:
-            told = f"no arm is called {name}: take of {', '.join(known)}; or random:3"
+            told = f"no arm is called {name!r}: take of {', '.join(known)}; or random:3"
             raise argparse.ArgumentTypeError(told)
     return text
 

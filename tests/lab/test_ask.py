@@ -291,6 +291,11 @@ def test_an_empty_file_has_no_rows(folder, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_question_needs_no_quotation_marks(folder):
+    quoted, bare = typed_in(folder, "3 + 4"), typed_in(folder, "3", "+", "4")
+    assert quoted.stdout == bare.stdout != ""
+
+
 @pytest.mark.parametrize("question", ["-3+5", "-(3+2)+5", "--3"])
 def test_a_question_may_begin_with_a_minus(question, folder):
     done = typed_in(folder, question)

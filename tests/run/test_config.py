@@ -142,7 +142,7 @@ def test_a_comparison_of_arms_that_do_not_exist_exits_with_2(value, capsys):
 
 
 @pytest.mark.parametrize(
-    "value", ["failure,random:", "random:x", "random:-1", "vote:2:3", ":2", "ra:3ndom"]
+    "value", ["failure,random:", "random:x", "random:-1", "vote:2:3", ":2", "ra:3ndom", ","]
 )
 def test_an_arm_of_no_number_of_seeds_exits_with_2(value, capsys):
     assert "random:3" in refusal(capsys, "--compare", value)
