@@ -13,6 +13,7 @@ from minisi.lab.controls import ARMS
 from minisi.method import finetune
 from minisi.method.attempt import Attempt, Verdict
 from minisi.method.finetune import Learned, lesson
+from minisi.method.run import Run
 from minisi.method.teacher import TEACHERS
 from minisi.model.generate import Completion
 from minisi.run.config import FINETUNES, Config
@@ -59,6 +60,7 @@ def a_run(arm="failure", corrector="solver", **settings):
     run.dice = lambda purpose: dice(config.seed, purpose, 1)
     run.families = chosen(config.base_families)
     run.levels = config.levels
+    run.varied = partial(Run.varied, run)
     return run
 
 
