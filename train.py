@@ -67,7 +67,7 @@ def get_base(config: Config, device: str, codec: Codec, progress: Progress) -> t
     if first == steps:
         return model, config
 
-    progress.say(f"{folder}: a base of seed {config.seed}, from step {first:,} on", sys.stderr)
+    progress.say(f"{folder}: pretraining, seed {config.seed}, from step {first:,} on", sys.stderr)
     rates = [schedule(step, steps) for step in range(steps)]
     # Questions join the loss late: from the start, they kept columns from growing later.
     late = steps - config.base_question_steps

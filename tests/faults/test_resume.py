@@ -27,7 +27,7 @@ def test_pretraining_that_was_killed_goes_on_to_the_same_bytes(runs, tmp_path):
     for at, seed in ((20, "1"), (20, "2"), (7, "3")):
         code, said = runs.run(killed, *longer, "--seed", seed, harms=[at_touch(at, "kill")])
         assert code == ENDED
-    assert "a base of seed 1, from step 40 on" in said
+    assert "pretraining, seed 1, from step 40 on" in said
     assert read_state(killed / "base").number < 60
     assert lost(runs, killed, whole, *longer) == []
 

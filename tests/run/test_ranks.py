@@ -27,7 +27,7 @@ def test_two_processes_are_one_run(shared, finished):
     folder, said = shared
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("base_accuracy") == 1
-    assert said.stderr.count("a base of seed 1") == 1
+    assert said.stderr.count("pretraining, seed 1") == 1
     one, two = (
         [{name: row[name] for name in SAME} for row in rows(path / "loop")]
         for path in (finished.folder, folder)
