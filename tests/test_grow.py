@@ -72,7 +72,6 @@ def test_what_is_new_without_end_varies_as_other_questions_do():
     run, plain = a_run("fresh"), a_run("fresh", repeated=0)
     for one in (run, plain):
         one.correct = lambda attempts, purpose: [setattr(a, "correction", "1|1") for a in attempts]
-        one.journal = SimpleNamespace(rows=[])
     varied, others = (newly_solved(one, Random(1), 640) for one in (run, plain))
     assert 0.02 < sum(a != b for a, b in zip(varied, others, strict=True)) / 640 < 0.25
 
@@ -152,6 +151,7 @@ def test_a_level_opens_where_enough_of_it_has_labels(growing):
     levels = [row["levels"] for row in made]
     opened = [row["coverage_above"] >= 0.1 for row in made[:-1]]
     assert {*opened} == {True, False}
+    assert all(0 < row["coverage_above"] < 1 for row in made)
     for row, opens, following in zip(made, opened, levels[1:], strict=False):
         assert following == min(6, row["levels"] + opens)
 

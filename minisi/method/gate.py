@@ -123,7 +123,9 @@ def gate(run: Run, learned: Learned, exam: Exam) -> Gated:
         learned.set_strength(scale)
         attempts = answered(run, exam.attempts)
         tried[scale] = (attempts, marked(run, attempts))
-    best = max(tried, key=lambda scale: (run.arm.gates and share(tried[scale][1]), scale))
+    best = max(tried, key=lambda scale: (share(tried[scale][1]), scale))
+    if not run.arm.gates:
+        best = max(tried)
     learned.set_strength(best)
     if best == 0:
         lora.remove(run.model)
