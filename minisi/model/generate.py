@@ -1,6 +1,6 @@
 """Batched decoding, greedy or sampled, with a KV cache; probabilities come from the same pass."""
 
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..run import ranks
-from ..run.runtime import chunks
-from .gpt import GPT, Texts, at_a_time, even, in_line, send
+from ..run.runtime import chunks, torchs_products
+from .gpt import GPT, ROWS, at_a_time, even, in_line, send
 from .tokenizer import EOS, Codec, Ids
 
-READ = 65  # texts that are read together on a CPU, in three groups with what fills them up
+READ = 3 * ROWS  # texts that are read together on a CPU
 ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 
@@ -54,19 +54,21 @@ class Cache:
     def __init__(self, model: GPT, prompts: Ids, limit: int) -> None:
         device = model.head.weight.device
         lengths = [len(prompt) for prompt in prompts]
-        self.texts = Texts(lengths, device)
+        self.tokens, self.texts = in_line(prompts, device)  # (N,) with what fills up the line
         self.ends = send(lengths, device)  # (B,) where the next tokens stand
         self.length = max(lengths)  # places that are taken
         rows = torch.arange(len(lengths), device=device).repeat_interleave(self.ends)
-        self.places = rows * self.length + self.texts.positions  # (N,) of the prompts in B T
+        positions = self.texts.positions[: len(rows)]
+        self.places = rows * self.length + positions  # of the prompts' tokens in B T
         visible = torch.arange(self.length, device=device) < self.ends[:, None]
         self.visible = F.pad(visible, (0, limit), value=True)[:, None, None]  # (B, 1, 1, room)
         self.kept = [None] * len(model.blocks)  # (2, B, H, room, D) of each layer
 
     def read(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention within the prompts (N, H, D)."""
+        """Attention within the prompts, and what fills up their line (N, H, D)."""
         shape = torch.Size((len(self.ends), self.length))
-        laid = [self.texts.lay(x, shape, self.places) for x in (k, v)]
+        own = len(self.places)
+        laid = [self.texts.lay(x[:own], shape, self.places) for x in (k, v)]
         self.kept[layer] = F.pad(torch.stack(laid), (0, 0, 0, ROOM))
         return self.texts(layer, q, k, v)
 
@@ -78,7 +80,9 @@ class Cache:
         kept = self.kept[layer][..., :end, :]
         kept[..., -1, :] = torch.stack((k, v))
         mask = self.visible[..., :end]
-        return F.scaled_dot_product_attention(q[:, :, None], *kept, attn_mask=mask).squeeze(2)
+        with torchs_products():
+            y = F.scaled_dot_product_attention(q[:, :, None], *kept, attn_mask=mask)
+        return y.squeeze(2)
 
     def advance(self) -> None:
         """Each text has a token more."""
@@ -89,7 +93,8 @@ class Cache:
         """Drop every text but these."""
         self.ends = self.ends[rows]
         self.visible = self.visible[rows]
-        self.kept = [kept[:, rows] for kept in self.kept]
+        for layer, kept in enumerate(self.kept):  # one by one: it is most of the memory
+            self.kept[layer] = kept[:, rows]
 
 
 @torch.inference_mode()
@@ -103,9 +108,8 @@ def decode(
     """
     device = model.head.weight.device
     cache = Cache(model, prompts, limit)
-    tokens = send(list(chain.from_iterable(prompts)), device)  # (N,)
-    logits = model(tokens, cache.texts.positions, cache.read)  # (N, V)
-    known = logits[:-1].softmax(-1).gather(1, tokens[1:, None]).squeeze(1)
+    logits = model(cache.tokens, cache.texts.positions, cache.read)  # (N, V)
+    known = logits[:-1].softmax(-1).gather(1, cache.tokens[1:, None]).squeeze(1)
     logits = logits[cache.ends.cumsum(0) - 1]  # (B, V)
 
     rows = torch.arange(len(prompts), device=device)  # that are still in the batch
@@ -157,11 +161,11 @@ def generate(
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
-        known = iter([*known.tolist(), 1.0])
+        known = iter(known.tolist())
         for (i, ids), tokens, sure, n, entropy in rows:
             tokens = tokens[:n]
             (text,) = codec.decode([tokens])
-            *prompted, _ = islice(known, len(ids))  # the last is of the next prompt's first token
+            *prompted, _ = islice(known, len(ids))  # the last is of what follows the prompt
             finished = tokens[-1] == EOS
             found[i] = Completion(text, tokens, sure[:n], finished, prompted, entropy)
     found = ranks.gathered(found)

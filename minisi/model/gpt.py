@@ -23,7 +23,7 @@ from .tokenizer import EOS, Ids
 THETA = 10_000.0  # of the rotary positions
 ROWS = 22  # texts of like length that are attended to together, on a CPU
 MORE = 8  # times as many texts go at once on a GPU, which otherwise waits for its next kernel
-LINE = 64  # tokens: a line is filled up to a multiple of it, so that sizes come back
+LINE = 128  # tokens: a line is filled up to a multiple of it, so that sizes come back
 EVEN = 16  # what counts of rows and places are filled up to a multiple of
 linear = partial(nn.Linear, bias=False)
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer; q, k, v (N, H, D) -> (N, H, D)
@@ -58,10 +58,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 class Texts:
     """Causal attention within each of several texts, which lie one behind the other.
 
-    Those of like length should be neighbours: they are laid side by side, filled up.
+    Those of like length should be neighbours: they are laid side by side, filled up.  Tokens that
+    fill up the line behind them attend to nothing.
     """
 
-    def __init__(self, lengths: list[int], device: torch.device, rows: int = ROWS) -> None:
+    def __init__(
+        self, lengths: list[int], device: torch.device, rows: int = ROWS, filler: int = 0
+    ) -> None:
         self.groups = []  # of each: how many tokens, (B, T), and where in B T they are laid
         positions = []
         for group in chunks(lengths, at_a_time(rows, device)):
@@ -73,18 +76,22 @@ class Texts:
         longest = even(max(lengths))
         hidden = torch.full((longest, longest), -torch.inf, device=device)
         self.mask = hidden.triu(1)  # (T, T) hides what comes later
+        self.filler = filler
+        positions.append(torch.zeros(filler, dtype=torch.long))
         self.positions = send(torch.cat(positions), device)  # (N,) of each token in its text
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """(N, H, D) each -> (N, H, D)."""
         sizes = [tokens for tokens, _, _ in self.groups]
+        q, k, v = (x[: sum(sizes)].split(sizes) for x in (q, k, v))
         found = []
-        parts = zip(q.split(sizes), k.split(sizes), v.split(sizes), self.groups, strict=True)
+        parts = zip(q, k, v, self.groups, strict=True)
         for *qkv, (_, shape, places) in parts:
             laid = [self.lay(x, shape, places) for x in qkv]
             T = shape[1]
             y = attention(*laid, self.mask[:T, :T])  # (B, H, T, D)
             found.append(y.transpose(1, 2).flatten(0, 1).index_select(0, places))
+        found.append(y.new_zeros(self.filler, *found[0].shape[1:]))
         return torch.cat(found)
 
     def lay(self, x: Tensor, shape: torch.Size, places: Tensor) -> Tensor:
@@ -94,12 +101,12 @@ class Texts:
 
 
 def in_line(texts: Ids, device: torch.device) -> tuple[Tensor, Texts]:
-    """Texts one behind the other (N,), filled up to a multiple of LINE by one of EOS alone."""
+    """Texts one behind the other (N,), filled up to a multiple of LINE with at least one EOS."""
     tokens = list(chain.from_iterable(texts))
     filler = LINE - len(tokens) % LINE
     tokens += [EOS] * filler
     lengths = [len(text) for text in texts]
-    return send(tokens, device), Texts([*lengths, filler], device)
+    return send(tokens, device), Texts(lengths, device, filler=filler)
 
 
 class Block(nn.Module):

@@ -4,10 +4,12 @@ from copy import deepcopy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from minisi.model.generate import ROOM, Cache
+from minisi.run.runtime import pick_device
 
-from ..passes import line, packed, plain, random_texts
+from ..passes import packed, plain, random_texts
 
 PROMPTS = [[1], [33], [5, 5, 5], [1, 30, 4, 12], [ROOM + 9, 2]]
 
@@ -19,7 +21,7 @@ def one_by_one(model, prompts, rest, keep):
     """
     device = model.head.weight.device
     cache = Cache(model, prompts, len(rest[0]))
-    logits = model(line(model, prompts), cache.texts.positions, cache.read)
+    logits = model(cache.tokens, cache.texts.positions, cache.read)
     yield torch.arange(len(prompts)), logits[cache.ends.cumsum(0) - 1]
 
     rest = torch.tensor(rest, device=device)
@@ -66,5 +68,23 @@ def test_prompts_are_read_as_by_a_full_pass(tiny):
     model = tiny()
     prompts = random_texts(model, [30, 1, 4, 12])
     cache = Cache(model, prompts, 1)
-    read = model(line(model, prompts), cache.texts.positions, cache.read)
-    torch.testing.assert_close(read, torch.cat(packed(model, prompts)), atol=1e-5, rtol=1e-4)
+    read = model(cache.tokens, cache.texts.positions, cache.read)
+    wanted = torch.cat(packed(model, prompts))
+    torch.testing.assert_close(read[: len(wanted)], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_the_newest_token_attends_by_torchs_own_products(tiny, monkeypatch):
+    pick_device("cpu")
+    settings = torch.backends.mkldnn.matmul
+    taken = settings.fp32_precision
+    attention = F.scaled_dot_product_attention
+    met = set()
+
+    def noted(*tensors, **settled):
+        met.add(settings.fp32_precision)
+        return attention(*tensors, **settled)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
+    check(tiny(), [3, 1], 2, {})
+    assert met == {"ieee"}
+    assert settings.fp32_precision == taken

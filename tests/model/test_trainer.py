@@ -111,9 +111,9 @@ def test_so_they_are_for_texts_of_very_different_lengths(tiny):
 def test_texts_of_like_length_are_attended_to_together(examples, tiny, monkeypatch):
     met = []
 
-    def noted(lengths, *settings):
-        met.extend(lengths)
-        return Texts(lengths, *settings)
+    def noted(lengths, device, filler):
+        met.extend([*lengths, filler])
+        return Texts(lengths, device, filler=filler)
 
     monkeypatch.setattr("minisi.model.gpt.Texts", noted)
     backward(tiny(), examples, 0.0)
