@@ -65,7 +65,7 @@ class Cache:
         self.kept = [None] * len(model.blocks)  # (2, B, H, room, D) of each layer
 
     def read(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention within the prompts, and what fills up their line (N, H, D)."""
+        """Attention within the prompts (N, H, D)."""
         shape = torch.Size((len(self.ends), self.length))
         own = len(self.places)
         laid = [self.texts.lay(x[:own], shape, self.places) for x in (k, v)]
@@ -103,8 +103,8 @@ def decode(
 ) -> tuple[Tensor, ...]:
     """What a batch says: tokens and probabilities (B, limit), filled up with EOS where it ended.
 
-    Beside them lengths (B,), mean entropies (B,), and the probabilities of all prompts' own tokens
-    but the first of each, one behind the other.
+    Beside them lengths (B,), mean entropies (B,), and for each token of the prompts, one prompt
+    behind the other, the probability of the token that follows it.
     """
     device = model.head.weight.device
     cache = Cache(model, prompts, limit)

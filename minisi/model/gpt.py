@@ -2,7 +2,7 @@
 
 Parameter-free LayerNorm, rotary positions in the half-split form (Su et al. 2021), SwiGLU
 (Shazeer 2020), untied head.  The tokens of all texts lie in one line, and only attention knows
-which belong together; so nothing is computed for padding but there.  Shapes: N tokens, B texts,
+which belong together; so little is computed for padding.  Shapes: N tokens, B texts,
 T time (the longest text), C width, H heads, D = C / H head width, F hidden width, V vocabulary.
 """
 
@@ -91,7 +91,7 @@ class Texts:
             T = shape[1]
             y = attention(*laid, self.mask[:T, :T])  # (B, H, T, D)
             found.append(y.transpose(1, 2).flatten(0, 1).index_select(0, places))
-        found.append(y.new_zeros(self.filler, *found[0].shape[1:]))
+        found.append(found[0].new_zeros(self.filler, *found[0].shape[1:]))
         return torch.cat(found)
 
     def lay(self, x: Tensor, shape: torch.Size, places: Tensor) -> Tensor:
