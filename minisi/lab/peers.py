@@ -22,10 +22,11 @@ from ..model.optim import AdamW, Optimizer, build
 from ..model.tokenizer import EOS, Codec
 from ..model.trainer import Example, encode, fit, mixed_precision
 from ..run.config import Config
-from ..run.runtime import UserError, chunks, dice
+from ..run.runtime import UserError, chunks, dice, torchs_products
 from ..tasks.families import chosen
 from ..tasks.problems import balanced
 from .ask import load
+from .bench import wait
 
 STEPS = 12  # in a measurement
 QUESTIONS = 512
@@ -161,19 +162,16 @@ def their_answers(model: nn.Module, prompts: list[list[int]], limit: int) -> lis
 
 def ratio(ours: Work, theirs: Work, as_it_comes: bool = True) -> float:
     """How many times as long theirs takes: the shortest of several times each, in turn."""
-    settings = torch.backends.mkldnn.matmul
-    fast = settings.fp32_precision
-    shortest = {ours: inf, theirs: inf}
+    products = {ours: nullcontext, theirs: torchs_products if as_it_comes else nullcontext}
+    shortest = dict.fromkeys(products, inf)
     for turn in range(1 + TIMES):  # the first is to warm up
-        for work in shortest:
-            settings.fp32_precision = "ieee" if as_it_comes and work is theirs else fast
+        for work, taken in products.items():
             start = time.perf_counter()
-            work()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            with taken():
+                work()
+            wait()
             if turn:
                 shortest[work] = min(shortest[work], time.perf_counter() - start)
-    settings.fp32_precision = fast
     return shortest[theirs] / shortest[ours]
 
 

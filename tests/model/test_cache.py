@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from minisi.model.generate import ROOM, Cache
+from minisi.run.runtime import torchs_products
 
 from ..passes import packed, plain, random_texts
 
@@ -74,8 +75,6 @@ def test_prompts_are_read_as_by_a_full_pass(tiny):
 
 def test_the_newest_token_attends_by_torchs_own_products(tiny, monkeypatch):
     settings = torch.backends.mkldnn.matmul
-    taken = settings.fp32_precision
-    settings.fp32_precision = "bf16"
     attention = F.scaled_dot_product_attention
     met = set()
 
@@ -84,7 +83,8 @@ def test_the_newest_token_attends_by_torchs_own_products(tiny, monkeypatch):
         return attention(*tensors, **settled)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
-    check(tiny(), [3, 1], 2, {})
-    assert met == {"ieee"}
-    assert settings.fp32_precision == "bf16"
-    settings.fp32_precision = taken
+    with torchs_products():  # which restores what other tests go by
+        settings.fp32_precision = "bf16"
+        check(tiny(), [3, 1], 2, {})
+        assert met == {"ieee"}
+        assert settings.fp32_precision == "bf16"

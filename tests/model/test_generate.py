@@ -225,6 +225,7 @@ def test_rows_that_have_ended_leave_the_batch(trained, codec, prompts, together)
     hook.remove()
     first, *rest = sizes
     assert 0 < first - sum(map(len, codec.encode(prompts))) <= LINE
+    assert first % LINE == 0
     assert len(rest) == max(lengths(together)) - 1
     for t, size in enumerate(rest, 1):
         going = sum(length > t for length in lengths(together))
