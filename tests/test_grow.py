@@ -68,6 +68,16 @@ def test_numbers_of_repeated_digits_are_asked_while_it_grows_and_no_others_are_c
     assert 0.05 < sum(changed) / 960 < 0.25
 
 
+def test_a_share_of_the_questions_loses_needless_brackets():
+    shares = (0, 0.25, 1)
+    asked = [a_run(repeated=0, unbracketed=share).fresh(960) for share in shares]
+    assert a_run("plain", unbracketed=1).fresh(960) == asked[0]
+    none, some, all_of_them = (sum("(" in p.question for p in problems) for problems in asked)
+    assert all_of_them < some - 30 < none - 40
+    differ = [p for p, q in zip(asked[0], asked[2], strict=True) if p != q]
+    assert {p.family for p in differ} == {"expr", "logic"}
+
+
 def test_what_is_new_without_end_varies_as_other_questions_do():
     run, plain = a_run("fresh"), a_run("fresh", repeated=0)
     for one in (run, plain):

@@ -110,6 +110,6 @@ ARMS = {
     "ladder": Arm(opens=mastered),
     "wide": Arm(opens=None),
     "even": Arm(focuses=False),
-    "plain": Arm(repeats=False),
+    "plain": Arm(varies=False),
     "static": Arm(pick=nothing, keeps_own=False),
 }

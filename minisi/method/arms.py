@@ -50,6 +50,6 @@ class Arm(NamedTuple):
     restarts: bool = False  # each round trains the base
     opens: Callable | None = covered  # whether the next level opens; none: all do from the start
     focuses: bool = True  # and more is asked where more fails
-    repeats: bool = True  # and some is asked with numbers of repeated digits
+    varies: bool = True  # and some in forms that chance hardly draws
     gates: bool = True  # dev questions decide what is kept, and how strong
     asks: Callable = at_once  # how the test set is answered

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from random import Random
 
@@ -13,7 +14,7 @@ from ..run.progress import Progress
 from ..run.ranks import check_same
 from ..run.runtime import Row, dice
 from ..tasks.families import chosen
-from ..tasks.problems import Problem, balanced, draw, repeated
+from ..tasks.problems import Problem, balanced, draw, repeated, unbracketed
 from .arms import Arm
 from .attempt import Attempt
 from .memory import FailureMemory
@@ -91,14 +92,18 @@ class Run:
         return self.varied(rng, even + [draw(rng, "train", *cell) for cell in drawn])
 
     def varied(self, rng: Random, problems: list[Problem]) -> list[Problem]:
-        """The problems, the share `repeated` of them tried with numbers such as 777.
+        """The problems, shares of them tried in forms that chance hardly draws.
 
-        Chance hardly draws such numbers, and what is hardly asked is forgotten while levels open.
+        What is hardly asked is not learned, and is forgotten while levels open.
         """
-        share = self.config.repeated
-        if not share or not self.arm.repeats:
-            return problems
-        return [repeated(rng, "train", p) if rng.random() < share else p for p in problems]
+        shares = {
+            partial(repeated, rng): self.config.repeated,
+            unbracketed: self.config.unbracketed,
+        }
+        for change, share in shares.items():
+            if share and self.arm.varies:
+                problems = [change("train", p) if rng.random() < share else p for p in problems]
+        return problems
 
     def sample(self) -> list[Attempt]:
         """The round's questions: new ones, and the newest of those that found no correction."""

@@ -24,7 +24,7 @@ from .config import BASE_SETTINGS, RUN_SETTINGS, Config
 from .files import UNABLE, sha256, sync, write
 from .runtime import Row, UserError, belonging, warn_once
 
-FORMAT = 6  # of a folder; raised when its meaning changes
+FORMAT = 7  # of a folder; raised when its meaning changes
 KEPT = 3  # states of a folder: the newest, and two should that be damaged
 MEMORY = "memory.jsonl"  # which a person may edit between two rounds
 LOGS = ("answers.jsonl", "lessons.jsonl", MEMORY, "metrics.jsonl")

@@ -33,6 +33,7 @@ GROWING: Row = {  # the defaults where the world opens
     "rounds": 20,
     "focus": 0.6,
     "repeated": 0.25,
+    "unbracketed": 0.0,
     "depth": 2,
     "finetune": "full",
     "steps": 400,
@@ -103,7 +104,8 @@ class Config:
     focus: float = option(
         0.0, "share of a round's questions that go where most failed in the round before", 0, 1
     )
-    repeated: float = option(0.0, "share of questions tried with numbers such as 777 or 700", 0, 1)
+    repeated: float = option(0.5, "share of questions tried with numbers such as 777 or 700", 0, 1)
+    unbracketed: float = option(0.25, "share of questions tried without needless brackets", 0, 1)
     questions: int = option(5120, "questions asked a round", 1)
     dev_questions: int = option(
         768, "fresh dev questions a round, for the threshold and again for the gate", 1

@@ -103,7 +103,16 @@ def repeated(rng: Random, split: str, problem: Problem) -> Problem:
 
     It stays as it is where that would be no problem of its split, or of up to its level.
     """
-    question = re.sub(r"\d+", partial(repeat, rng), problem.question)
+    return reworded(split, problem, re.sub(r"\d+", partial(repeat, rng), problem.question))
+
+
+def unbracketed(split: str, problem: Problem) -> Problem:
+    """The problem without needless brackets."""
+    return reworded(split, problem, FAMILIES[problem.family].unbracketed(problem.question))
+
+
+def reworded(split: str, problem: Problem, question: str) -> Problem:
+    """The problem with another question; the old one where that is of another cell or split."""
     other = replace(problem, question=question)
     return other if is_asked(other) and split_of(question, problem.family) == split else problem
 

@@ -284,7 +284,7 @@ def test_a_run_from_before_a_setting_was_there_had_its_default(tmp_path):
     before = {name: value for name, value in SETTINGS.items() if name != "repeated"}
     state = State(4, {"config": before, "corrections": 0, "test": TEST}, {})
     check_run(tmp_path, state, SETTINGS)
-    with pytest.raises(UserError, match=r"repeated 0\.0, not 0\.25: ask for what it was made with"):
+    with pytest.raises(UserError, match=r"repeated 0\.5, not 0\.25: ask for what it was made with"):
         check_run(tmp_path, state, {**SETTINGS, "repeated": 0.25})
 
 

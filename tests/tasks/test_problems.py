@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from minisi.run.runtime import UserError, dice
-from minisi.tasks.families import FAMILIES
+from minisi.tasks.families import FAMILIES, matching
 from minisi.tasks.family import Family
 from minisi.tasks.problems import (
     Problem,
@@ -22,6 +22,7 @@ from minisi.tasks.problems import (
     repeated,
     solve,
     split_of,
+    unbracketed,
 )
 
 from .world import asked, each_family
@@ -229,6 +230,43 @@ def test_what_repeated_digits_would_make_nonsense_of_stays_as_it_is(question):
     made = {repeated(Random(i), split_of(question), problem).question for i in range(60)}
     assert NONSENSE[question] not in made
     assert question in made
+
+
+NEEDLESS = {
+    "(2*(3-1))-6": "2*(3-1)-6",
+    "9-((8-5)-2)": "9-(8-5-2)",
+    "((7+1)+4)*2": "(7+1+4)*2",
+    "5+(2*3)": "5+2*3",
+    "5-(2-3)": "5-(2-3)",
+    "(-3*4)--2": "-3*4--2",
+    "(5-7)": "(5-7)",  # else it would be a difference
+    "((52 and 37) xor 11) or 20": "52 and 37 xor 11 or 20",
+    "52 and (37 or 11)": "52 and (37 or 11)",
+    "tom has 31 nuts, eats 30: how many?": "tom has 31 nuts, eats 30: how many?",
+}
+
+
+@pytest.mark.parametrize("question", NEEDLESS)
+def test_needless_brackets_are_dropped_and_no_others(question):
+    assert unbracketed(split_of(question), solve(question)).question == NEEDLESS[question]
+
+
+@pytest.mark.parametrize("family", ["expr", "logic"])
+@pytest.mark.parametrize("level", [2, 4, 9])
+def test_without_needless_brackets_it_is_the_same_problem_and_not_one_more_can_go(family, level):
+    rng = dice(1, "unbracketed")
+    before = [draw(rng, "train", family, level) for _ in range(200)]
+    after = [unbracketed("train", problem) for problem in before]
+    assert sum(one != other for one, other in zip(before, after, strict=True)) > 50
+    for one, other in zip(before, after, strict=True):
+        assert (other.family, other.level, other.answer) == (family, level, one.answer)
+        assert identity(other.question) == identity(one.question)
+        texts = re.findall(r"[()]|[^()]+", other.question)
+        pairs = [i for i, text in enumerate(texts) if text == "("]
+        ends = [i for i, text in enumerate(texts) if text == ")"][::-1]
+        for pair in zip(pairs, ends, strict=True):
+            fewer = "".join(text for i, text in enumerate(texts) if i not in pair)
+            assert matching(fewer) != family or identity(fewer) != identity(other.question)
 
 
 def test_neighbouring_seeds_and_rounds_draw_different_items():
