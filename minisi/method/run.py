@@ -96,12 +96,12 @@ class Run:
 
         What is hardly asked is not learned, and is forgotten while levels open.
         """
-        shares = {
-            partial(repeated, rng): self.config.repeated,
-            unbracketed: self.config.unbracketed,
-        }
-        for change, share in shares.items():
-            if share and self.arm.varies:
+        if not self.arm.varies:
+            return problems
+        config = self.config
+        forms = [(config.repeated, partial(repeated, rng)), (config.unbracketed, unbracketed)]
+        for share, change in forms:
+            if share:
                 problems = [change("train", p) if rng.random() < share else p for p in problems]
         return problems
 

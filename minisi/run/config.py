@@ -33,7 +33,7 @@ GROWING: Row = {  # the defaults where the world opens
     "rounds": 20,
     "focus": 0.6,
     "repeated": 0.25,
-    "unbracketed": 0.0,
+    "unbracketed": 0.0,  # as it was measured
     "depth": 2,
     "finetune": "full",
     "steps": 400,

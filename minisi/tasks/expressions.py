@@ -209,17 +209,6 @@ class Expr(Family):
             return COLUMNS[single[2]].canonical(single[1])
         return self.reduce(question, hashed)[1][-1]
 
-    def unbracketed(self, question: str) -> str:
-        """`(2*(3-1))-6` as `2*(3-1)-6`.  Brackets are one within the other."""
-        outermost = re.fullmatch(r"([^(]*)\((.*)\)([^)]*)", question)
-        if not outermost:
-            return question
-        before, inside, behind = outermost.groups()
-        inside = self.unbracketed(inside)
-        fewer = f"{before}{inside}{behind}"
-        same = self.canonical(fewer) == self.canonical(question)
-        return fewer if same else f"{before}({inside}){behind}"
-
     def alone(self, operation: str) -> str:
         """The question of one operation."""
         return f"({operation})"

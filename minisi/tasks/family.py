@@ -42,10 +42,6 @@ class Family:
         """One text for all questions that are the same problem; it decides the split."""
         return question
 
-    def unbracketed(self, question: str) -> str:
-        """The same problem without needless brackets."""
-        return question
-
     def parts(self, question: str, rng: Random) -> Way:
         """How the question is taken apart; a family may have no way to do so, as here.
 

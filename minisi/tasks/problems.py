@@ -108,7 +108,19 @@ def repeated(rng: Random, split: str, problem: Problem) -> Problem:
 
 def unbracketed(split: str, problem: Problem) -> Problem:
     """The problem without needless brackets."""
-    return reworded(split, problem, FAMILIES[problem.family].unbracketed(problem.question))
+    return reworded(split, problem, fewer_brackets(problem.question, problem.family))
+
+
+def fewer_brackets(question: str, family: str) -> str:
+    """`(2*(3-1))-6` as `2*(3-1)-6`, the same problem; brackets are one within the other."""
+    outermost = re.fullmatch(r"([^(]*)\((.*)\)([^)]*)", question)
+    if not outermost:
+        return question
+    before, inside, behind = outermost.groups()
+    inside = fewer_brackets(inside, family)
+    fewer = f"{before}{inside}{behind}"
+    same = identity(fewer, family) == identity(question, family)
+    return fewer if same else f"{before}({inside}){behind}"
 
 
 def reworded(split: str, problem: Problem, question: str) -> Problem:
