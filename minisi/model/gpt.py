@@ -23,8 +23,8 @@ from .tokenizer import EOS, Ids
 THETA = 10_000.0  # of the rotary positions
 ROWS = 22  # texts of like length that are attended to together, on a CPU
 MORE = 8  # times as many texts go at once on a GPU, which otherwise waits for its next kernel
-LINE = 128  # tokens: a line is filled up to a multiple of it, so that sizes come back
-EVEN = 16  # what counts of rows and places are filled up to a multiple of
+LINE = 128  # what counts of tokens in a line are filled up to a multiple of, at least
+EVEN = 16  # and counts of rows and of places
 linear = partial(nn.Linear, bias=False)
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer; q, k, v (N, H, D) -> (N, H, D)
 
@@ -34,9 +34,13 @@ def norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=1e-5)
 
 
-def even(count: int) -> int:
-    """A count with what fills it up: few sizes come back often, and a new one costs time."""
-    return EVEN * ceil(count / EVEN)
+def even(count: int, least: int = EVEN) -> int:
+    """A count filled up to a multiple of `least`, or of an eighth to a sixteenth of itself.
+
+    So few sizes come back often, and a new one costs time and memory.
+    """
+    step = max(least, 2 ** (count.bit_length() - 4))
+    return step * ceil(count / step)
 
 
 def at_a_time(count: int, device: torch.device) -> int:
@@ -101,9 +105,9 @@ class Texts:
 
 
 def in_line(texts: Ids, device: torch.device) -> tuple[Tensor, Texts]:
-    """Texts one behind the other (N,), filled up to a multiple of LINE with at least one EOS."""
+    """Texts one behind the other (N,), filled up with at least one EOS."""
     tokens = list(chain.from_iterable(texts))
-    filler = LINE - len(tokens) % LINE
+    filler = even(len(tokens) + 1, LINE) - len(tokens)
     tokens += [EOS] * filler
     lengths = [len(text) for text in texts]
     return send(tokens, device), Texts(lengths, device, filler=filler)

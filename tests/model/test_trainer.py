@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from minisi.model import lora
-from minisi.model.gpt import LINE, Texts
+from minisi.model.gpt import LINE, Texts, even
 from minisi.model.optim import Optimizer, build
 from minisi.model.tokenizer import EOS
 from minisi.model.trainer import backward, encode, fit
@@ -122,6 +122,14 @@ def test_texts_of_like_length_are_attended_to_together(examples, tiny, monkeypat
     assert sorted(met) in (met, met[::-1])
     assert 0 < filler <= LINE
     assert (sum(met) + filler) % LINE == 0
+
+
+def test_a_count_is_filled_up_by_less_than_an_eighth_to_one_of_few_sizes():
+    sizes = [even(count, LINE) for count in range(1, 8193)]
+    for count, size in enumerate(sizes, 1):
+        assert count <= size < count + max(LINE, count / 8 + 1)
+        assert size % LINE == 0
+    assert len(set(sizes)) == 2048 // LINE + 8 + 8
 
 
 def test_gradients_add_up(examples, tiny):
