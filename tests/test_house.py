@@ -148,7 +148,6 @@ def test_the_readme_has_a_line_for_every_arm_and_corrector():
         ("GROWTH.md", "growth.json"),
         ("growth_cpu/RESULTS.md", "growth_cpu/compare.json"),
         ("growth_repeated/RESULTS.md", "growth_repeated/compare.json"),
-        ("repeated/RESULTS.md", "repeated/compare.json"),
     ],
 )
 def test_the_results_are_those_of_the_committed_comparisons(page, figures):

@@ -99,10 +99,7 @@ def draw(rng: Random, split: str, family: str, level: int) -> Problem:
 
 
 def repeated(rng: Random, split: str, problem: Problem) -> Problem:
-    """The problem with other digits in about half of its numbers: 777, 700 or 799 for 742.
-
-    It stays as it is where that would be no problem of its split, or of up to its level.
-    """
+    """The problem with other digits in about half of its numbers: 777, 700 or 799 for 742."""
     return reworded(split, problem, re.sub(r"\d+", partial(repeat, rng), problem.question))
 
 
@@ -124,7 +121,7 @@ def fewer_brackets(question: str, family: str) -> str:
 
 
 def reworded(split: str, problem: Problem, question: str) -> Problem:
-    """The problem with another question; the old one where that is of another cell or split."""
+    """The problem with this question, unless that is of another split or a higher level."""
     other = replace(problem, question=question)
     return other if is_asked(other) and split_of(question, problem.family) == split else problem
 
