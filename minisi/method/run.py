@@ -101,7 +101,7 @@ class Run:
         config = self.config
         forms = [(config.repeated, partial(repeated, rng)), (config.unbracketed, unbracketed)]
         for share, change in forms:
-            if share:
+            if share:  # else no dice are thrown, and all that follows from them stays as it was
                 problems = [change("train", p) if rng.random() < share else p for p in problems]
         return problems
 

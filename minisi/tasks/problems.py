@@ -121,7 +121,7 @@ def fewer_brackets(question: str, family: str) -> str:
 
 
 def reworded(split: str, problem: Problem, question: str) -> Problem:
-    """The problem with this question, unless that is of another split or a higher level."""
+    """The problem with this question, if that is of its split, and of up to its level."""
     other = replace(problem, question=question)
     return other if is_asked(other) and split_of(question, problem.family) == split else problem
 

@@ -127,7 +127,7 @@ def test_texts_of_like_length_are_attended_to_together(examples, tiny, monkeypat
 def test_a_count_is_filled_up_by_less_than_an_eighth_to_one_of_few_sizes():
     sizes = [even(count, LINE) for count in range(1, 8193)]
     for count, size in enumerate(sizes, 1):
-        assert count <= size < count + max(LINE, count / 8 + 1)
+        assert count <= size < count + max(LINE, count / 8)
         assert size % LINE == 0
     assert len(set(sizes)) == 2048 // LINE + 8 + 8
 
