@@ -59,9 +59,11 @@ def with_repeated(problems):
 
 
 def test_numbers_of_repeated_digits_are_asked_while_it_grows_and_no_others_are_changed():
-    plain, some, all_of_them = (a_run(repeated=share).fresh(960) for share in (0, 0.25, 1))
+    shares = (0, 0.5, 1)
+    asked = [a_run(repeated=share, unbracketed=0).fresh(960) for share in shares]
+    plain, some, all_of_them = asked
     assert a_run("plain").fresh(960) == plain
-    assert a_run().fresh(960) == some
+    assert a_run(unbracketed=0).fresh(960) == some
     assert with_repeated(plain) < with_repeated(some) < with_repeated(all_of_them)
     assert [p.family for p in plain] == [p.family for p in some] == [p.family for p in all_of_them]
     changed = [after != before for before, after in zip(plain, some, strict=True)]

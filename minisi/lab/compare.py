@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..method.teacher import TEACHERS
+from ..method.memory import Failure
+from ..method.teacher import TEACHERS, UNSOLVED
 from ..model.tokenizer import Codec
 from ..run import checkpoint
 from ..run.config import Config, configure
@@ -21,6 +22,7 @@ from ..run.files import read_rows, write, write_json
 from ..run.journal import is_over
 from ..run.runtime import WORLD, Row, UserError, typed
 from ..tasks.families import vocabulary_words
+from ..tasks.problems import check
 from . import growth, pictures
 from .jobs import Play, side_by_side
 from .results import EACH, LEVELS, line, results
@@ -165,6 +167,19 @@ def wrong_before(folder: Path) -> float | None:
     return mean(kind in ("wrong", "unparsable") for kind in kinds)
 
 
+def labels(folder: Path) -> dict[str, list[int]]:
+    """Of each level, how many corrections a run got from its teacher, and how many are right."""
+    found = {}
+    for row in read_rows(folder / "memory.jsonl"):
+        if row["source"] in ("own", UNSOLVED):
+            continue
+        known = Failure(**row)
+        got, right = found.get(str(known.level), [0, 0])
+        right += check(known.problem.answer, known.completion) == "right"
+        found[str(known.level)] = [got + 1, right]
+    return found
+
+
 def last_answers(folder: Path) -> np.ndarray:
     """(questions,) 1 where a run ended with the right answer, else 0."""
     digits = read_rows(folder / "answers.jsonl")[-1]["right"]
@@ -210,6 +225,7 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["known_after"] = mean(taught(after["by_level"], levels))
     found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
     found["failures"] = wrong_before(own)
+    found["labels"] = labels(own)
     found["rounds"] = [{name: row[name] for name in growth.KEPT.split()} for row in rows]
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))

@@ -9,11 +9,11 @@ from .report import table
 KEPT = "levels coverage_above by_level corrections seconds label_precision_by_level"
 TITLES = (
     "arm | seed | level | opened after round | minutes | corrections | could be marked | base"
-    " | a round later | at the end | labels right, at least"
+    " | a round later | at the end | labels | right | in the worst round"
 )
 LINE = (
     "| {arm} | {seed} | {level} | {round} | {minutes:.0f} | {corrections:,} | {covered} |"
-    " {base:.3f} | {then:.3f} | **{end:.3f}** | {labels} |"
+    " {base:.3f} | {then:.3f} | **{end:.3f}** | {labels:,} | {right} | {worst} |"
 )
 
 
@@ -37,11 +37,14 @@ def openings(cell: Row, lowest: int) -> Iterator[Row]:
         found["base"] = rounds[0]["by_level"][name]
         found["then"] = played[0]["by_level"][name]
         found["end"] = rounds[-1]["by_level"][name]
-        found["labels"] = labels_right(played, name)
+        got, right = cell["labels"].get(name, [0, 0])
+        found["labels"] = got
+        found["right"] = f"{right / got:.3f}" if got else ""
+        found["worst"] = worst_labels(played, name)
         yield found
 
 
-def labels_right(rounds: list[Row], level: str) -> str:
+def worst_labels(rounds: list[Row], level: str) -> str:
     """The share of a level's labels that are right, the lowest of rounds; empty without labels."""
     shares = [row["label_precision_by_level"].get(level) for row in rounds]
     known = [share for share in shares if share is not None]

@@ -54,9 +54,9 @@ GROWTH = """
 
 Each level that opened; those with a dash were open from the start.  *Could be marked*: so many of
 its fresh dev questions, of those that no lower level asks.  *A round later* is the accuracy on the
-frozen test set after the first round that asked it.  *Labels right* is the share of corrections of
-such questions that end in the key, in the worst round.  Levels above the last are closed: what they
-gain comes for free.  The picture has the first {} arms, of the first seed."""
+frozen test set after the first round that asked it.  *Labels* are the corrections of such
+questions, and *right* is the share of them that end in the key.  Levels above the last are closed:
+what they gain comes for free.  The picture has the first {} arms, of the first seed."""
 SETS = """
 
 {}

@@ -132,7 +132,8 @@ def train(run: Run, optimizers: list[Optimizer], batches: Batches, rate: float) 
     learned = Learned()
     rates = [rate * schedule(step, len(batches)) for step in range(len(batches))]
     weights = [run.config.question_weight] * len(batches)
-    for done in fit(run.model, optimizers, batches, rates, weights):
+    micro_batch = run.config.micro_batch
+    for done in fit(run.model, optimizers, batches, rates, weights, micro_batch=micro_batch):
         run.progress.advance(done.steps - learned.steps, loss=f"{done.loss:.3f}")
         learned = Learned(done.steps, done.tokens)
     return learned

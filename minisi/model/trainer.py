@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..run import ranks
 from ..run.runtime import give_back, has_bfloat16
-from .gpt import in_line, send
+from .gpt import at_a_time, in_line, send
 from .optim import Optimizer
 from .tokenizer import EOS, Codec
 
@@ -32,35 +32,67 @@ def encode(codec: Codec, pairs: list[tuple[str, str]]) -> list[Example]:
     return [(prompt, [*target, EOS]) for prompt, target in zip(prompts, targets, strict=True)]
 
 
-def backward(model: nn.Module, examples: list[Example], prompt_weight: float) -> tuple[Tensor, int]:
-    """Add the gradients of a batch, of which each rank reads its share.
+def length(example: Example) -> int:
+    """How many tokens of an example are read: all but the last."""
+    prompt, target = example
+    return len(prompt) + len(target) - 1
 
-    Returns (loss for each token of a target, tokens), of the whole batch.
 
-    A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.
+def micro_batches(examples: list[Example], most: int) -> Iterator[list[Example]]:
+    """The examples by length, as many at a time as have at most so many tokens, or one.
+
+    All at once if `most` is 0.
     """
+    taken = []
+    tokens = 0
+    for example in sorted(examples, key=length):
+        tokens += length(example)
+        if taken and 0 < most < tokens:
+            yield taken
+            taken = []
+            tokens = length(example)
+        taken.append(example)
+    yield taken
+
+
+def loss_sum(model: nn.Module, examples: list[Example], prompt_weight: float) -> Tensor:
+    """The weighted sum of the losses of all tokens."""
     device = next(model.parameters()).device
-    own = ranks.mine(examples)
-    rows = sorted(own or examples[:1], key=lambda example: sum(map(len, example)))
     labels = []
     weights = []
-    for prompt, target in rows:
+    for prompt, target in examples:
         labels += prompt[1:] + target
         weights += [prompt_weight] * (len(prompt) - 1) + [1.0] * len(target)
-    if not own:  # a rank without a row reads one for nothing, to go with the others
-        weights = [0.0] * len(weights)
-    tokens, texts = in_line([prompt + target[:-1] for prompt, target in rows], device)
+    tokens, texts = in_line([prompt + target[:-1] for prompt, target in examples], device)
     with mixed_precision(device):
         logits = model(tokens, texts.positions, texts)  # (N, V)
     found = logits[: len(labels)].float()
     losses = F.cross_entropy(found, send(labels, device), reduction="none")
+    return losses @ send(weights, device)
+
+
+def backward(
+    model: nn.Module, examples: list[Example], prompt_weight: float, micro_batch: int = 0
+) -> tuple[Tensor, int]:
+    """Add the gradients of a batch, of which each rank reads its share.
+
+    Returns (loss for each token of a target, tokens), of the whole batch.
+
+    A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.  So many tokens as
+    `micro_batch` go through the model at once: what the backward pass needs is kept of these alone.
+    """
+    device = next(model.parameters()).device
     targets = sum(len(target) for _, target in examples)
-    loss = losses @ send(weights, device) / targets
-    loss.backward()
-    total = loss.detach()
+    own = ranks.mine(examples)
+    share = float(bool(own))  # a rank without a row reads one for nothing, to go with the others
+    total = torch.zeros((), device=device)
+    for part in micro_batches(own or examples[:1], at_a_time(micro_batch, device)):
+        loss = loss_sum(model, part, prompt_weight) * share / targets
+        loss.backward()
+        total += loss.detach()
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
     ranks.add_up([total, *gradients])
-    return total, sum(len(prompt) + len(target) - 1 for prompt, target in examples)
+    return total, sum(map(length, examples))
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
@@ -79,19 +111,20 @@ def fit(
     prompt_weights: list[float],
     first: int = 0,
     every: int = 20,
+    micro_batch: int = 0,
 ) -> Iterator[Trained]:
     """Train, one step a batch, from step `first` on; yields how far it is every few steps.
 
     It trains as far as it is iterated.  Step number i has `rates[i]` times each optimiser's rate,
-    and a prompt's tokens weigh `prompt_weights[i]` in the loss.  Raises FloatingPointError where a
-    loss, or a weight at the end, is not finite.
+    and a prompt's tokens weigh `prompt_weights[i]` in the loss; `micro_batch` is as in `backward`.
+    Raises FloatingPointError where a loss, or a weight at the end, is not finite.
     """
     model.train()
     losses = []
     steps = first
     tokens = 0
     for examples in batches:
-        loss, count = backward(model, examples, prompt_weights[steps])
+        loss, count = backward(model, examples, prompt_weights[steps], micro_batch)
         for optimizer in optimizers:
             optimizer.step(rates[steps])
             optimizer.zero_grad()

@@ -1,7 +1,7 @@
 """The comparison against counting by hand."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,10 +9,15 @@ import pytest
 from minisi.lab.compare import around, averages, forgotten, main, summarise, wrong_before
 from minisi.lab.results import results
 from minisi.lab.statistics import mcnemar, wilson
+from minisi.method.attempt import Attempt, Verdict
+from minisi.method.memory import failure
+from minisi.method.teacher import UNSOLVED
+from minisi.model.generate import Completion
 from minisi.run.checkpoint import commit
 from minisi.run.config import Config
 from minisi.run.files import append_rows, write_json
 from minisi.run.runtime import UserError
+from minisi.tasks.problems import Problem
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -80,6 +85,19 @@ def row_of(arm, seed, round, price):
     return row
 
 
+def remembered():
+    """Rows of a memory: two right labels and a wrong one, and what is no label of a teacher."""
+    said = Completion("7", [], [], True, [])
+    seen = {"completion": said, "verdict": Verdict("unsure", 0.5, True)}
+    first = Attempt(Problem("add", 1, "3+4"), **seen)
+    second = replace(first, problem=Problem("add", 2, "13+4"))
+    wrong = replace(first, correction="3+4+0=08|8", source="vote")
+    right = replace(second, correction="3+4+0=07,1+0+0=01|17", source="vote")
+    own = replace(right, source="own")
+    nobody = replace(second, source=UNSOLVED)
+    return [failure(attempt, 1) for attempt in (wrong, right, right, own, nobody)]
+
+
 def play(folder, arm, seed, price=50):
     """Leave the files of a run, each of whose rounds has so many corrections."""
     out = folder / f"{arm}-{seed}"
@@ -89,6 +107,7 @@ def play(folder, arm, seed, price=50):
         append_rows(out / "metrics.jsonl", [row_of(arm, seed, round, price)])
         append_rows(out / "answers.jsonl", [{"round": round, "right": digits}])
     after = {"n": 8, "accuracy": SHARES[arm][-1], "sure_wrong": 0.1 * seed, "low": 0.0}
+    append_rows(out / "memory.jsonl", [asdict(row) for row in remembered()])
     write_json(out / "sets.json", {"2D+": [{**after, "accuracy": 0.5}, after]})
     commit(out, 2, {"model": {}}, {"vocabulary": "", "config": asdict(Config(base_levels=1))})
 
@@ -127,6 +146,7 @@ def test_the_summary_has_the_figures_of_each_cell(found):
         assert (cell["known_before"], cell["known_after"]) == (0.5, 0.5)
         assert cell["auroc"] == [0.8, 0.8]
         assert cell["label_precision"] == [0.25, 0.5]
+        assert cell["labels"] == {"1": [1, 0], "2": [2, 2]}
         assert cell["scores"]["plain"]["auroc"] == pytest.approx((0.7 + 0.8) / 2)
 
 
