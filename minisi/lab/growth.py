@@ -13,7 +13,7 @@ TITLES = (
 )
 LINE = (
     "| {arm} | {seed} | {level} | {round} | {minutes:.0f} | {corrections:,} | {covered} |"
-    " {base:.3f} | {then:.3f} | **{end:.3f}** | {labels:,} | {right} | {worst} |"
+    " {base:.3f} | {then:.3f} | **{end:.3f}** | {labels} | {right} | {worst} |"
 )
 
 
@@ -37,8 +37,8 @@ def openings(cell: Row, lowest: int) -> Iterator[Row]:
         found["base"] = rounds[0]["by_level"][name]
         found["then"] = played[0]["by_level"][name]
         found["end"] = rounds[-1]["by_level"][name]
-        got, right = cell["labels"].get(name, [0, 0])
-        found["labels"] = got
+        got, right = cell.get("labels", {}).get(name, [0, 0])  # comparisons of before have none
+        found["labels"] = f"{got:,}" if got else ""
         found["right"] = f"{right / got:.3f}" if got else ""
         found["worst"] = worst_labels(played, name)
         yield found

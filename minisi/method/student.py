@@ -26,6 +26,7 @@ class Student:
         completions = generate(self.model, self.codec, prompts, self.limit, **sampling)
         self.tokens += sum(len(completion.tokens) for completion in completions)
         self.progress.advance(len(prompts) / PACE)
+        give_back()
         return completions
 
     def answer(self, attempts: list[Attempt]) -> None:
@@ -39,4 +40,3 @@ class Student:
         written = iter(self.complete(left))
         for attempt, completion in zip(attempts, found, strict=True):
             attempt.completion = completion or next(written)
-        give_back()

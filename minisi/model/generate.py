@@ -12,6 +12,7 @@ from ..run.runtime import chunks, torchs_products
 from .gpt import GPT, ROWS, at_a_time, even, in_line, send
 from .tokenizer import EOS, Codec, Ids
 
+PLACES = 2**16  # for tokens of completions, in texts that are written together on a CPU
 READ = 3 * ROWS  # texts that are read together on a CPU
 ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
@@ -149,7 +150,8 @@ def generate(
 ) -> list[Completion]:
     """A completion for each prompt, in order; `temperature` 0 is greedy.
 
-    Prompts of like length are decoded together, `batch` at once on a CPU.
+    Prompts of like length are decoded together, `batch` at once on a CPU, or fewer where the limit
+    is high: each token that may come needs room.
     """
     model.eval()
     if generator and ranks.are_joined():  # each rank draws for itself
@@ -157,7 +159,8 @@ def generate(
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
     device = model.head.weight.device
-    for part in chunks(ranks.mine(order), at_a_time(batch, device)):
+    at_once = max(1, min(batch, PLACES // limit))
+    for part in chunks(ranks.mine(order), at_a_time(at_once, device)):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)

@@ -23,7 +23,7 @@ from .tokenizer import EOS, Ids
 THETA = 10_000.0  # of the rotary positions
 ROWS = 22  # texts of like length that are attended to together, on a CPU
 MORE = 8  # times as many texts go at once on a GPU, which otherwise waits for its next kernel
-LINE = 128  # what counts of tokens in a line are filled up to a multiple of, at least
+LINE = 256  # what counts of tokens in a line are filled up to a multiple of, at least
 EVEN = 16  # and counts of rows and of places
 linear = partial(nn.Linear, bias=False)
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # layer; q, k, v (N, H, D) -> (N, H, D)

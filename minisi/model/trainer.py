@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..run import ranks
-from ..run.runtime import give_back, has_bfloat16
+from ..run.runtime import chunks, give_back, has_bfloat16
 from .gpt import at_a_time, in_line, send
 from .optim import Optimizer
 from .tokenizer import EOS, Codec
@@ -38,23 +38,6 @@ def length(example: Example) -> int:
     return len(prompt) + len(target) - 1
 
 
-def micro_batches(examples: list[Example], most: int) -> Iterator[list[Example]]:
-    """The examples by length, as many at a time as have at most so many tokens, or one.
-
-    All at once if `most` is 0.
-    """
-    taken = []
-    tokens = 0
-    for example in sorted(examples, key=length):
-        tokens += length(example)
-        if taken and 0 < most < tokens:
-            yield taken
-            taken = []
-            tokens = length(example)
-        taken.append(example)
-    yield taken
-
-
 def loss_sum(model: nn.Module, examples: list[Example], prompt_weight: float) -> Tensor:
     """The weighted sum of the losses of all tokens."""
     device = next(model.parameters()).device
@@ -78,15 +61,17 @@ def backward(
 
     Returns (loss for each token of a target, tokens), of the whole batch.
 
-    A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.  So many tokens as
-    `micro_batch` go through the model at once: what the backward pass needs is kept of these alone.
+    A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.  So many examples as
+    `micro_batch` go through the model at once, or all if it is 0: what the backward pass needs is
+    kept of these alone.
     """
     device = next(model.parameters()).device
     targets = sum(len(target) for _, target in examples)
     own = ranks.mine(examples)
     share = float(bool(own))  # a rank without a row reads one for nothing, to go with the others
+    rows = sorted(own or examples[:1], key=length)
     total = torch.zeros((), device=device)
-    for part in micro_batches(own or examples[:1], at_a_time(micro_batch, device)):
+    for part in chunks(rows, at_a_time(micro_batch, device) or len(rows)):
         loss = loss_sum(model, part, prompt_weight) * share / targets
         loss.backward()
         total += loss.detach()

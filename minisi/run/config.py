@@ -35,7 +35,7 @@ GROWING: Row = {  # the defaults where the world opens
     "depth": 2,
     "finetune": "full",
     "steps": 400,
-    "micro_batch": 1024,
+    "micro_batch": 8,
     "replay": 0.4,
     "newest": 0.7,
     "limit": 448,  # levels 9 to 12 have longer answers
@@ -126,7 +126,7 @@ class Config:
 
     steps: int = option(300, "optimiser steps a round", 1)
     batch: int = option(64, "examples a step", 1)
-    micro_batch: int = option(0, "tokens that are trained on at once: few save memory; 0 for all")
+    micro_batch: int = option(0, "examples trained on at once: few save memory; 0 for all")
     lr: float = option(1.5e-3, "peak learning rate of adapters (AdamW)")
     replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 0.9)
     newest: float = option(0.5, "share of the failures in a batch that is from this round", 0, 1)

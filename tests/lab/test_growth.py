@@ -39,11 +39,11 @@ def test_each_level_that_was_open_has_its_story():
     told = [first[name] for name in ("level", "round", "minutes", "corrections")]
     assert told == [1, "-", 0, 0]
     assert (first["covered"], first["base"], first["then"], first["end"]) == ("-", 0.5, 0.8, 0.9)
-    assert (first["labels"], first["right"], first["worst"]) == (40, "0.950", "0.900")
+    assert (first["labels"], first["right"], first["worst"]) == ("40", "0.950", "0.900")
     told = [second[name] for name in ("level", "round", "minutes", "corrections", "covered")]
     assert told == [2, 1, 2, 100, "0.900"]
     assert (second["base"], second["then"], second["end"]) == (0.1, 0.5, 0.8)
-    assert (second["labels"], second["right"], second["worst"]) == (1000, "0.995", "0.700")
+    assert (second["labels"], second["right"], second["worst"]) == ("1,000", "0.995", "0.700")
 
 
 def test_a_run_that_opened_nothing_has_one_level_without_labels():
@@ -51,7 +51,7 @@ def test_a_run_that_opened_nothing_has_one_level_without_labels():
     page = opened([cell("static", ROUNDS[:1]), cell("vote", ROUNDS), cell("wide", wide)])
     assert page.count("| vote | 3 |") == page.count("| wide | 3 |") == 2
     (line,) = [line for line in page.splitlines() if "static" in line]
-    assert line == "| static | 3 | 1 | - | 0 | 0 | - | 0.500 | 0.500 | **0.500** | 0 |  |  |"
+    assert line == "| static | 3 | 1 | - | 0 | 0 | - | 0.500 | 0.500 | **0.500** |  |  |  |"
 
 
 def test_the_picture_has_a_map_for_each_run():

@@ -196,7 +196,10 @@ def test_out_of_room_is_not_finished_but_an_end_in_the_last_place_is(
     assert not all(cut.finished for cut in short)
 
 
-def test_prompts_of_like_length_are_decoded_together(trained, codec, prompts, device, monkeypatch):
+@pytest.mark.parametrize("batch", [5, 256])
+def test_prompts_of_like_length_are_decoded_together_as_many_as_there_is_room_for(
+    batch, trained, codec, prompts, device, monkeypatch
+):
     batches = []
 
     def noted(model, ids, *settings):
@@ -204,7 +207,8 @@ def test_prompts_of_like_length_are_decoded_together(trained, codec, prompts, de
         return decode(model, ids, *settings)
 
     monkeypatch.setattr("minisi.model.generate.decode", noted)
-    generate(trained, codec, prompts, 1, batch=5)
+    monkeypatch.setattr("minisi.model.generate.PLACES", 20 if batch > 5 else 2**16)
+    generate(trained, codec, prompts, 4, batch=batch)
     assert max(map(len, batches)) == min(len(prompts), at_a_time(5, torch.device(device)))
     met = [length for batch in batches for length in batch]
     assert sorted(met) in (met, met[::-1])

@@ -2,7 +2,7 @@
 
 import math
 from copy import deepcopy
-from itertools import chain, pairwise
+from itertools import chain
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from minisi.model import lora
 from minisi.model.gpt import LINE, Texts, even
 from minisi.model.optim import Optimizer, build
 from minisi.model.tokenizer import EOS
-from minisi.model.trainer import backward, encode, fit, loss_sum, micro_batches
+from minisi.model.trainer import backward, encode, fit, loss_sum
 from minisi.run.runtime import chunks, dice
 from minisi.tasks.problems import balanced
 
@@ -133,31 +133,25 @@ def test_a_count_is_filled_up_by_less_than_an_eighth_to_one_of_few_sizes():
     assert len(set(sizes)) == 2048 // LINE + 8 + 8
 
 
-@pytest.mark.parametrize("most", [1, 60, 200, 10_000])
-def test_micro_batches_are_all_examples_by_length_with_so_many_tokens_at_most(most, examples):
-    parts = list(micro_batches(examples, most))
-    sizes = [[tokens_of([example]) for example in part] for part in parts]
-    assert list(chain(*sizes)) == sorted(tokens_of([example]) for example in examples)
-    assert all(sum(part) <= most or len(part) == 1 for part in sizes)
-    assert all(sum(part) + after[0] > most for part, after in pairwise(sizes))
-
-
-@pytest.mark.parametrize("most", [1, 60, 200])
+@pytest.mark.parametrize("size", [1, 9, 39])
 def test_in_micro_batches_loss_and_gradients_are_those_of_the_whole_batch(
-    most, examples, tiny, monkeypatch
+    size, examples, tiny, monkeypatch
 ):
     read = []
 
     def noted(model, part, weight):
-        read.append(len(part))
+        read.append(part)
         return loss_sum(model, part, weight)
 
     monkeypatch.setattr("minisi.model.trainer.loss_sum", noted)
     monkeypatch.setattr("minisi.model.gpt.MORE", 1)  # so that a GPU has as many of them
     model = tiny()
-    loss, tokens = backward(model, examples, 0.2, most)
-    assert sum(read) == len(examples)
-    assert len(read) == len(list(micro_batches(examples, most))) > 1
+    loss, tokens = backward(model, examples, 0.2, size)
+    full = [size] * (len(examples) // size)
+    rest = len(examples) % size
+    assert [len(part) for part in read] == full + [rest] * bool(rest)
+    lengths = [tokens_of([example]) for example in chain(*read)]
+    assert lengths == sorted(tokens_of([example]) for example in examples)
     assert loss.item() == pytest.approx(plain_loss(model, examples, 0.2).item(), abs=1e-5)
     assert tokens == tokens_of(examples)
     wanted = plain_gradients(model, examples, 0.2)
