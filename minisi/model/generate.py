@@ -186,7 +186,7 @@ def confirm(
     before = codec.encode(prompts)
     after = [[*draft, EOS] for draft in codec.encode(drafts)]
     texts = [prompt + draft for prompt, draft in zip(before, after, strict=True)]
-    drafted = [i for i, draft in enumerate(drafts) if draft]
+    drafted = [i for i, draft in enumerate(drafts) if draft and len(after[i]) <= limit]
     order = sorted(drafted, key=lambda i: len(texts[i]))
     found = {}
     device = model.head.weight.device
@@ -197,7 +197,7 @@ def confirm(
             prompted = slice(end, end + len(before[i]) - 1)
             end += len(texts[i])
             written = slice(prompted.stop, end - 1)
-            if all(likeliest[written]) and len(after[i]) <= limit:
+            if all(likeliest[written]):
                 entropy = sum(spread[written]) / len(after[i])
                 likely = sure[written]
                 known = sure[prompted]

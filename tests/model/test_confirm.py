@@ -4,7 +4,7 @@ import pytest
 
 from minisi.method.attempt import Attempt
 from minisi.method.student import Student
-from minisi.model.generate import READ, confirm, generate
+from minisi.model.generate import READ, confirm, generate, read
 from minisi.run.progress import Progress
 from minisi.run.runtime import dice
 from minisi.tasks.problems import draw
@@ -30,15 +30,15 @@ def written(trained, codec, prompts):
     return generate(trained, codec, prompts, LIMIT)
 
 
-def same(read, written):
+def same(found, written):
     """Whether two completions are the same but for the last bits of their figures."""
     near = {"rel": 1e-3, "abs": 1e-6}
     return (
-        read[:2] == written[:2]
-        and read.probabilities == pytest.approx(written.probabilities, **near)
-        and read.finished
-        and read.prompt_probabilities == pytest.approx(written.prompt_probabilities, **near)
-        and read.entropy == pytest.approx(written.entropy, abs=1e-5)
+        found[:2] == written[:2]
+        and found.probabilities == pytest.approx(written.probabilities, **near)
+        and found.finished
+        and found.prompt_probabilities == pytest.approx(written.prompt_probabilities, **near)
+        and found.entropy == pytest.approx(written.entropy, abs=1e-5)
     )
 
 
@@ -48,7 +48,7 @@ def test_what_would_be_written_is_confirmed(trained, codec, prompts, written):
     assert [completion is not None for completion in found] == finished
     assert sum(finished) > len(prompts) / 4
     pairs = zip(found, written, strict=True)
-    assert all(same(read, wrote) for read, wrote in pairs if read)
+    assert all(same(one, wrote) for one, wrote in pairs if one)
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,18 @@ def test_anything_else_is_not(change, trained, codec, prompts, written):
         assert confirmed == (bool(draft) and wrote.finished and draft == wrote.text)
 
 
-def test_a_draft_over_the_limit_is_not_confirmed(trained, codec, prompts, written):
+def test_a_draft_over_the_limit_is_not_even_read(trained, codec, prompts, written, monkeypatch):
     lengths = sorted(len(completion.tokens) for completion in written if completion.finished)
     limit = lengths[len(lengths) // 2]
+    met = []
+
+    def noted(model, texts):
+        met.extend(map(len, texts))
+        return read(model, texts)
+
+    monkeypatch.setattr("minisi.model.generate.read", noted)
     found = confirm(trained, codec, prompts, [c.text for c in written], limit)
+    assert len(met) == sum(length <= limit for length in lengths)
     for completion, wrote in zip(found, written, strict=True):
         fits = wrote.finished and len(wrote.tokens) <= limit
         assert (completion is not None) == fits
