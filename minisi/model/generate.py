@@ -12,8 +12,9 @@ from ..run.runtime import chunks, torchs_products
 from .gpt import GPT, ROWS, at_a_time, even, in_line, send
 from .tokenizer import EOS, Codec, Ids
 
-PLACES = 2**16  # for tokens of completions, in texts that are written together on a CPU
-READ = 3 * ROWS  # texts that are read together on a CPU
+WRITE_PLACES = 2**16  # for tokens of completions that are written together on a CPU, at most
+READ = 3 * ROWS  # texts that are read together on a CPU, at most,
+READ_PLACES = 2**14  # and places for their tokens, if all were as long as the longest
 ROOM = 32  # tokens by which a cache grows
 SHRINK = 0.7  # share of rows still going at which a batch shrinks: a copy costs about a step
 
@@ -159,7 +160,7 @@ def generate(
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
     device = model.head.weight.device
-    at_once = max(1, min(batch, PLACES // limit))
+    at_once = max(1, min(batch, WRITE_PLACES // limit))
     for part in chunks(ranks.mine(order), at_a_time(at_once, device)):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
@@ -190,7 +191,9 @@ def confirm(
     order = sorted(drafted, key=lambda i: len(texts[i]))
     found = {}
     device = model.head.weight.device
-    for part in chunks(ranks.mine(order), at_a_time(READ, device)):
+    longest = len(texts[order[-1]]) if order else 1
+    at_once = max(1, min(READ, READ_PLACES // longest))
+    for part in chunks(ranks.mine(order), at_a_time(at_once, device)):
         sure, spread, likeliest = read(model, [texts[i] for i in part])
         end = 0  # of the texts so far
         for i in part:

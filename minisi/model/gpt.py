@@ -21,7 +21,8 @@ from ..run.runtime import chunks, torch_dice
 from .tokenizer import EOS, Ids
 
 THETA = 10_000.0  # of the rotary positions
-ROWS = 22  # texts of like length that are attended to together, on a CPU
+ROWS = 22  # texts of like length that are attended to together on a CPU, at most,
+SCORES = 2**20  # and scores of a head for them
 MORE = 8  # times as many texts go at once on a GPU, which otherwise waits for its next kernel
 LINE = 256  # what counts of tokens in a line are filled up to a multiple of, at least
 EVEN = 16  # and counts of rows and of places
@@ -71,13 +72,14 @@ class Texts:
     ) -> None:
         self.groups = []  # of each: how many tokens, (B, T), and where in B T they are laid
         positions = []
-        for group in chunks(lengths, at_a_time(rows, device)):
+        longest = even(max(lengths))
+        together = max(1, min(rows, SCORES // longest**2))
+        for group in chunks(lengths, at_a_time(together, device)):
             T = even(max(group))
             taken = torch.arange(T) < torch.tensor(group)[:, None]  # (B, T)
             positions.append(taken.nonzero()[:, 1])
             places = taken.flatten().nonzero().squeeze(1)
             self.groups.append((sum(group), taken.shape, send(places, device)))
-        longest = even(max(lengths))
         hidden = torch.full((longest, longest), -torch.inf, device=device)
         self.mask = hidden.triu(1)  # (T, T) hides what comes later
         self.filler = filler

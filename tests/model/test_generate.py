@@ -207,7 +207,7 @@ def test_prompts_of_like_length_are_decoded_together_as_many_as_there_is_room_fo
         return decode(model, ids, *settings)
 
     monkeypatch.setattr("minisi.model.generate.decode", noted)
-    monkeypatch.setattr("minisi.model.generate.PLACES", 20 if batch > 5 else 2**16)
+    monkeypatch.setattr("minisi.model.generate.WRITE_PLACES", 20 if batch > 5 else 2**16)
     generate(trained, codec, prompts, 4, batch=batch)
     assert max(map(len, batches)) == min(len(prompts), at_a_time(5, torch.device(device)))
     met = [length for batch in batches for length in batch]
