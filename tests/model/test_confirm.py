@@ -1,10 +1,14 @@
 """Drafts that are read: what is confirmed is what would have been written."""
 
+from itertools import chain
+
 import pytest
+import torch
 
 from minisi.method.attempt import Attempt
 from minisi.method.student import Student
 from minisi.model.generate import READ, confirm, generate, read
+from minisi.model.gpt import at_a_time
 from minisi.run.progress import Progress
 from minisi.run.runtime import dice
 from minisi.tasks.problems import draw
@@ -88,6 +92,26 @@ def test_a_draft_over_the_limit_is_not_even_read(trained, codec, prompts, writte
     for completion, wrote in zip(found, written, strict=True):
         fits = wrote.finished and len(wrote.tokens) <= limit
         assert (completion is not None) == fits
+
+
+def test_few_long_texts_are_read_together(trained, codec, prompts, written, device, monkeypatch):
+    met = []
+
+    def noted(model, texts):
+        met.append(list(map(len, texts)))
+        return read(model, texts)
+
+    monkeypatch.setattr("minisi.model.generate.read", noted)
+    drafts = [completion.text for completion in written]
+    wanted = confirm(trained, codec, prompts, drafts, LIMIT)
+    lengths = list(chain(*met))
+    monkeypatch.setattr("minisi.model.generate.READ_PLACES", 5 * max(lengths))
+    met.clear()
+    found = confirm(trained, codec, prompts, drafts, LIMIT)
+    assert list(chain(*met)) == lengths
+    assert len(met[0]) == min(len(lengths), at_a_time(5, torch.device(device)))
+    pairs = zip(found, wanted, strict=True)
+    assert all(same(one, other) for one, other in pairs if one)
 
 
 @pytest.mark.parametrize("guess", ["said before", "correct", "both", "wrong"])

@@ -135,6 +135,14 @@ def test_only_the_distance_of_two_tokens_counts_not_where_they_are(tiny, device)
     assert (stretched - logits).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize(("length", "together"), [(90, 1), (40, 5), (10, 22)])
+def test_few_long_texts_are_attended_to_together(length, together, device, monkeypatch):
+    monkeypatch.setattr("minisi.model.gpt.SCORES", 5 * 48**2)  # 40 is filled up to 48
+    sizes = [shape[0] for _, shape, _ in Texts([length] * 200, device).groups]
+    assert sizes[0] == min(200, at_a_time(together, torch.device(device)))
+    assert sum(sizes) == 200
+
+
 @pytest.mark.parametrize("rows", ROWS)
 def test_attention_and_its_gradients_are_torchs_of_one_text_at_a_time(rows, device):
     generator = torch.Generator().manual_seed(0)
