@@ -10,7 +10,7 @@ from random import Random
 
 from ..model import lora
 from ..model.optim import AdamW, Optimizer, build, schedule
-from ..model.trainer import Example, encode, fit
+from ..model.trainer import encode, fit
 from ..run.checkpoint import write_tensors
 from ..run.files import append_rows
 from ..run.runtime import chunks, torch_dice
@@ -19,7 +19,7 @@ from .attempt import Attempt
 from .run import Run
 
 Pair = tuple[str, str]  # prompt, target
-Batches = list[list[Example]]
+Batches = list[list[Pair]]
 RATES = (1.0, 0.5)  # of the learning rate: the second where the first ended in no numbers
 
 
@@ -43,7 +43,7 @@ def finetune(run: Run, attempts: list[Attempt]) -> Learned:
         return Learned()
     questions = sorted({prompt.removesuffix(BAR) for prompt, _ in pairs})
     append_rows(run.folder / "lessons.jsonl", [{"round": run.round, "questions": questions}])
-    batches = chunks(encode(run.codec, pairs), run.config.batch)
+    batches = chunks(pairs, run.config.batch)
     before = deepcopy(run.model.state_dict())
     learn = LEARN[run.arm.finetune or run.config.finetune]
     for rate in RATES:
@@ -133,7 +133,8 @@ def train(run: Run, optimizers: list[Optimizer], batches: Batches, rate: float) 
     rates = [rate * schedule(step, len(batches)) for step in range(len(batches))]
     weights = [run.config.question_weight] * len(batches)
     micro_batch = run.config.micro_batch
-    for done in fit(run.model, optimizers, batches, rates, weights, micro_batch=micro_batch):
+    encoded = (encode(run.codec, pairs) for pairs in batches)  # one by one: all take 150 MiB
+    for done in fit(run.model, optimizers, encoded, rates, weights, micro_batch=micro_batch):
         run.progress.advance(done.steps - learned.steps, loss=f"{done.loss:.3f}")
         learned = Learned(done.steps, done.tokens)
     return learned

@@ -192,8 +192,7 @@ def test_all_that_a_lesson_is_made_of_is_logged_by_its_questions(arm, monkeypatc
     taught = []
 
     def learn(run, batches, rate):
-        examples = [example for batch in batches for example in batch]
-        taught.append(run.codec.decode([prompt for prompt, _ in examples]))
+        taught.append([prompt for batch in batches for prompt, _ in batch])
         return Learned(steps=len(batches))
 
     monkeypatch.setitem(finetune.LEARN, "lora", learn)
@@ -254,11 +253,9 @@ def test_an_arm_that_restarts_has_the_steps_of_all_rounds_and_trains_the_base(ti
         return finetune.Learned(steps=1)
 
     run.folder = Path("run")
-    run.codec = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(finetune.LEARN, "lora", learn)
         patch.setattr(finetune, "append_rows", lambda path, rows: None)
-        patch.setattr(finetune, "encode", lambda codec, pairs: pairs)
         finetune.finetune(run, ATTEMPTS)
     (found,) = before
     assert all(torch.equal(found[name], weight) for name, weight in run.base.items())
