@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..method.memory import Failure
-from ..method.teacher import TEACHERS, UNSOLVED
+from ..method.memory import FailureMemory
+from ..method.teacher import TEACHERS
 from ..model.tokenizer import Codec
 from ..run import checkpoint
 from ..run.config import Config, configure
@@ -168,15 +168,17 @@ def wrong_before(folder: Path) -> float | None:
 
 
 def labels(folder: Path) -> dict[str, list[int]]:
-    """Of each level, how many corrections a run got from its teacher, and how many are right."""
+    """Of each level, how many corrections a run stored, and how many of them end in the key.
+
+    The model's own first answers are none.
+    """
     found = {}
-    for row in read_rows(folder / "memory.jsonl"):
-        if row["source"] in ("own", UNSOLVED):
+    for row in FailureMemory(folder / "memory.jsonl").corrected():
+        if row.source == "own":
             continue
-        known = Failure(**row)
-        got, right = found.get(str(known.level), [0, 0])
-        right += check(known.problem.answer, known.completion) == "right"
-        found[str(known.level)] = [got + 1, right]
+        got, right = found.get(str(row.level), [0, 0])
+        right += check(row.problem.answer, row.completion) == "right"
+        found[str(row.level)] = [got + 1, right]
     return found
 
 

@@ -152,7 +152,7 @@ def generate(
     """A completion for each prompt, in order; `temperature` 0 is greedy.
 
     Prompts of like length are decoded together, `batch` at once on a CPU, or fewer where the limit
-    is high: each token that may come needs room.
+    is high, for all may get that long.
     """
     model.eval()
     if generator and ranks.are_joined():  # each rank draws for itself
@@ -160,7 +160,7 @@ def generate(
     order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
     device = model.head.weight.device
-    at_once = max(1, min(batch, WRITE_PLACES // limit))
+    at_once = min(batch, max(ROWS, WRITE_PLACES // limit))
     for part in chunks(ranks.mine(order), at_a_time(at_once, device)):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)

@@ -22,7 +22,7 @@ from .tokenizer import EOS, Ids
 
 THETA = 10_000.0  # of the rotary positions
 ROWS = 22  # texts of like length that are attended to together on a CPU, at most,
-SCORES = 2**20  # and scores of a head for them
+SCORES = 2**20  # and scores of a head, if all were as long as the longest
 MORE = 8  # times as many texts go at once on a GPU, which otherwise waits for its next kernel
 LINE = 256  # what counts of tokens in a line are filled up to a multiple of, at least
 EVEN = 16  # and counts of rows and of places

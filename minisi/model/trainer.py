@@ -62,8 +62,8 @@ def backward(
     Returns (loss for each token of a target, tokens), of the whole batch.
 
     A token of a target weighs 1 in the loss, one of a prompt `prompt_weight`.  So many examples as
-    `micro_batch` go through the model at once, or all if it is 0: what the backward pass needs is
-    kept of these alone.
+    `micro_batch` go through the model at once, eight times as many on a GPU, or all if it is 0:
+    what the backward pass needs is kept of these alone.
     """
     device = next(model.parameters()).device
     targets = sum(len(target) for _, target in examples)

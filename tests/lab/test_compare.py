@@ -93,9 +93,10 @@ def remembered():
     second = replace(first, problem=Problem("add", 2, "13+4"))
     wrong = replace(first, correction="3+4+0=08|8", source="vote")
     right = replace(second, correction="3+4+0=07,1+0+0=01|17", source="vote")
-    own = replace(right, source="own")
-    nobody = replace(second, source=UNSOLVED)
-    return [failure(attempt, 1) for attempt in (wrong, right, right, own, nobody)]
+    other = replace(right, problem=Problem("add", 2, "12+4"), correction="2+4+0=06,1+0+0=01|16")
+    own = replace(right, problem=Problem("add", 2, "15+3"), source="own")
+    nobody = replace(second, problem=Problem("add", 2, "17+4"), source=UNSOLVED)
+    return [failure(attempt, 1) for attempt in (wrong, right, other, own, nobody)]
 
 
 def play(folder, arm, seed, price=50):

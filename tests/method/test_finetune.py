@@ -16,6 +16,8 @@ from minisi.method.finetune import Learned, lesson
 from minisi.method.run import Run
 from minisi.method.teacher import TEACHERS
 from minisi.model.generate import Completion
+from minisi.model.optim import build
+from minisi.model.trainer import loss_sum
 from minisi.run.config import FINETUNES, Config
 from minisi.run.files import read_rows
 from minisi.run.runtime import dice
@@ -259,3 +261,21 @@ def test_an_arm_that_restarts_has_the_steps_of_all_rounds_and_trains_the_base(ti
         finetune.finetune(run, ATTEMPTS)
     (found,) = before
     assert all(torch.equal(found[name], weight) for name, weight in run.base.items())
+
+
+def test_each_step_goes_in_micro_batches(tiny, codec, monkeypatch):
+    read = []
+
+    def noted(model, examples, weight):
+        read.append(len(examples))
+        return loss_sum(model, examples, weight)
+
+    monkeypatch.setattr("minisi.model.trainer.loss_sum", noted)
+    monkeypatch.setattr("minisi.model.gpt.MORE", 1)  # so that a GPU has as many of them
+    run = a_run(micro_batch=3)
+    run.model, run.codec = tiny(), codec
+    run.progress = SimpleNamespace(advance=lambda steps, **told: None)
+    pairs = [("3+4|", "3+4+0=07|7")] * 8
+    learned = finetune.train(run, build(run.model, run.model.blocks, 1e-3), [pairs] * 2, 1.0)
+    assert read == [3, 3, 2] * 2
+    assert learned.steps == 2

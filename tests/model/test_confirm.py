@@ -110,6 +110,7 @@ def test_few_long_texts_are_read_together(trained, codec, prompts, written, devi
     found = confirm(trained, codec, prompts, drafts, LIMIT)
     assert list(chain(*met)) == lengths
     assert len(met[0]) == min(len(lengths), at_a_time(5, torch.device(device)))
+    assert [one is None for one in found] == [one is None for one in wanted]
     pairs = zip(found, wanted, strict=True)
     assert all(same(one, other) for one, other in pairs if one)
 
