@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minisi.model.generate import ROOM, SHRINK, decode, generate
-from minisi.model.gpt import LINE, at_a_time, even
+from minisi.model.gpt import LINE, ROWS, at_a_time, even
 from minisi.model.tokenizer import EOS
 from minisi.run.runtime import dice
 from minisi.tasks.problems import draw
@@ -196,9 +196,11 @@ def test_out_of_room_is_not_finished_but_an_end_in_the_last_place_is(
     assert not all(cut.finished for cut in short)
 
 
-@pytest.mark.parametrize("batch", [5, 256])
+@pytest.mark.parametrize(
+    ("batch", "places", "most"), [(5, 2**16, 5), (256, 100, 25), (256, 4, ROWS)]
+)
 def test_prompts_of_like_length_are_decoded_together_as_many_as_there_is_room_for(
-    batch, trained, codec, prompts, device, monkeypatch
+    batch, places, most, trained, codec, prompts, device, monkeypatch
 ):
     batches = []
 
@@ -207,9 +209,9 @@ def test_prompts_of_like_length_are_decoded_together_as_many_as_there_is_room_fo
         return decode(model, ids, *settings)
 
     monkeypatch.setattr("minisi.model.generate.decode", noted)
-    monkeypatch.setattr("minisi.model.generate.WRITE_PLACES", 20 if batch > 5 else 2**16)
+    monkeypatch.setattr("minisi.model.generate.WRITE_PLACES", places)
     generate(trained, codec, prompts, 4, batch=batch)
-    assert max(map(len, batches)) == min(len(prompts), at_a_time(5, torch.device(device)))
+    assert max(map(len, batches)) == min(len(prompts), at_a_time(most, torch.device(device)))
     met = [length for batch in batches for length in batch]
     assert sorted(met) in (met, met[::-1])
 
