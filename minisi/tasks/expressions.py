@@ -14,6 +14,7 @@ from .family import Family, Solution, Way, forms, insist, up_to
 BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
 BRACKETED = 0.8  # share of operands with brackets where none are needed
 WIDTHS = (1, 2, 2, 2, 2, 3)  # digits of such numbers, drawn from these
+TURNED = {"+": "{}-{}", "-": "{}+{}", "*": "-{}*{}"}  # what `a+-b` and so on are
 OFTEN = (*BITS, " xor ")  # the others hide what is wrong before them: `0 and` is 0 of anything
 
 
@@ -221,7 +222,7 @@ class Expr(Family):
         while not re.fullmatch(self.atom, text):
             found = self.first(text, at)
             step, value = yield self.alone(found.text)
-            other = rng.choice(self.in_other_words(found))
+            other = self.in_other_words(found)
             more, again = yield other
             insist(again == value and re.fullmatch(self.atom, value))
             insist(self.fits(found, step, value, more if other == found.text else ""))
@@ -238,14 +239,19 @@ class Expr(Family):
             return step in forms(found.text, columns, value)
         return step.startswith(f"{found.text}:") and step.endswith(f"={value}")
 
-    def in_other_words(self, found: Operation) -> list[str]:
-        """Questions with the same answer: `17-5` of another family, or `(0-3)*4` for `-3*4`."""
-        worded = []
-        if found.left[0] == "-":
-            worded.append(f"(0{found.left}){found.symbol}{found.right}")
-        if found.right[0] == "-":
-            worded.append(f"{found.left}{found.symbol}(0{found.right})")
-        return worded or [found.text]
+    def in_other_words(self, found: Operation) -> str:
+        """A question with the same answer: `17-5` of another family, or `(0-3)*4` for `-3*4`.
+
+        A minus of the second number goes to the sign or the first: `-8--2` is asked as `-8+2`.
+        """
+        left, symbol, right, *_ = found
+        if right[0] == "-":
+            return TURNED[symbol].format(left, right[1:]).removeprefix("--")
+        if left[0] == "-" and symbol == "+":
+            return f"{right}{left}"
+        if left[0] == "-":
+            return f"(0{left}){symbol}{right}"
+        return found.text
 
 
 class Logic(Expr):
@@ -268,9 +274,9 @@ class Logic(Expr):
         """It needs no brackets."""
         return operation
 
-    def in_other_words(self, found: Operation) -> list[str]:
+    def in_other_words(self, found: Operation) -> str:
         """The operation from right to left."""
-        return [f"{found.right}{found.symbol}{found.left}"]
+        return f"{found.right}{found.symbol}{found.left}"
 
     def fits(self, found: Operation, step: str, value: str, columns: str) -> bool:
         """Numbers are all as long."""
