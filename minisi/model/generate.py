@@ -152,12 +152,13 @@ def generate(
     """A completion for each prompt, in order; `temperature` 0 is greedy.
 
     Prompts of like length are decoded together, `batch` at once on a CPU, or fewer where the limit
-    is high, for all may get that long.
+    is high, for all may get that long.  The longest come first: memory that they free has room for
+    all that follow.
     """
     model.eval()
     if generator and ranks.are_joined():  # each rank draws for itself
         generator.manual_seed(generator.initial_seed() + ranks.RANK)
-    order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
+    order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]), reverse=True)
     found = {}
     device = model.head.weight.device
     at_once = min(batch, max(ROWS, WRITE_PLACES // limit))
@@ -182,16 +183,17 @@ def confirm(
     """The completions of prompts that `generate` would write as their drafts say; None elsewhere.
 
     A text is read in one pass, and written in one for each token (Leviathan et al. 2023, 2.3).
+    The longest come first, as in `generate`.
     """
     model.eval()
     before = codec.encode(prompts)
     after = [[*draft, EOS] for draft in codec.encode(drafts)]
     texts = [prompt + draft for prompt, draft in zip(before, after, strict=True)]
     drafted = [i for i, draft in enumerate(drafts) if draft and len(after[i]) <= limit]
-    order = sorted(drafted, key=lambda i: len(texts[i]))
+    order = sorted(drafted, key=lambda i: len(texts[i]), reverse=True)
     found = {}
     device = model.head.weight.device
-    longest = len(texts[order[-1]]) if order else 1
+    longest = len(texts[order[0]]) if order else 1
     at_once = max(1, min(READ, READ_PLACES // longest))
     for part in chunks(ranks.mine(order), at_a_time(at_once, device)):
         sure, spread, likeliest = read(model, [texts[i] for i in part])
