@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 ORDER = {  # a room imports only from rooms above it, a module only from those named before it
     "run": "runtime config files ranks checkpoint journal progress",
-    "tasks": "family arithmetic expressions sequences stories families problems",
+    "tasks": "family arithmetic expressions bits sequences stories families problems",
     "model": "tokenizer gpt lora optim trainer generate",
     "method": "attempt student teacher detect memory arms run finetune gate",
     "lab": "statistics evaluate controls plugins testset pictures report growth results jobs"

@@ -8,7 +8,7 @@ import loop
 from minisi.lab import evaluate
 from minisi.method import finetune, student, teacher
 from minisi.run.runtime import dice
-from minisi.tasks import arithmetic, expressions, stories
+from minisi.tasks import arithmetic, bits, expressions, stories
 from minisi.tasks.families import FAMILIES
 from minisi.tasks.problems import BAR, Problem, draw, parse, solve
 
@@ -41,7 +41,7 @@ def mostly(model, codec, prompts, limit, of=4, **sampling):
 WORKED_OUT = [  # what the families' solvers are made of
     (arithmetic.Columns, "columns"),
     (expressions.Expr, "work"),
-    (expressions.Logic, "work"),
+    (bits.Logic, "work"),
     *((module, "operation") for module in (expressions, stories)),
 ]
 EXAMINING = ("is_right", "has_right_steps", "labels", "wrong_steps")

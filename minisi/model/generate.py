@@ -158,11 +158,11 @@ def generate(
     model.eval()
     if generator and ranks.are_joined():  # each rank draws for itself
         generator.manual_seed(generator.initial_seed() + ranks.RANK)
-    order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]), reverse=True)
+    order = sorted(enumerate(codec.encode(prompts)), key=lambda item: len(item[1]))
     found = {}
     device = model.head.weight.device
     at_once = min(batch, max(ROWS, WRITE_PLACES // limit))
-    for part in chunks(ranks.mine(order), at_a_time(at_once, device)):
+    for part in reversed(chunks(ranks.mine(order), at_a_time(at_once, device))):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
@@ -190,12 +190,12 @@ def confirm(
     after = [[*draft, EOS] for draft in codec.encode(drafts)]
     texts = [prompt + draft for prompt, draft in zip(before, after, strict=True)]
     drafted = [i for i, draft in enumerate(drafts) if draft and len(after[i]) <= limit]
-    order = sorted(drafted, key=lambda i: len(texts[i]), reverse=True)
+    order = sorted(drafted, key=lambda i: len(texts[i]))
     found = {}
     device = model.head.weight.device
-    longest = len(texts[order[0]]) if order else 1
+    longest = len(texts[order[-1]]) if order else 1
     at_once = max(1, min(READ, READ_PLACES // longest))
-    for part in chunks(ranks.mine(order), at_a_time(at_once, device)):
+    for part in reversed(chunks(ranks.mine(order), at_a_time(at_once, device))):
         sure, spread, likeliest = read(model, [texts[i] for i in part])
         end = 0  # of the texts so far
         for i in part:

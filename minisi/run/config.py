@@ -126,7 +126,7 @@ class Config:
 
     steps: int = option(300, "optimiser steps a round", 1)
     batch: int = option(64, "examples a step", 1)
-    micro_batch: int = option(0, "examples trained on at once; on a GPU 8 times as many; 0: all")
+    micro_batch: int = option(0, "examples trained on at once; few save memory; 0: all")
     lr: float = option(1.5e-3, "peak learning rate of adapters (AdamW)")
     replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 0.9)
     newest: float = option(0.5, "share of the failures in a batch that is from this round", 0, 1)

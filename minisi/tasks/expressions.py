@@ -1,7 +1,6 @@
-"""Nested expressions, of numbers and of bits, worked out one operation at a time."""
+"""Nested expressions of numbers, worked out one operation at a time."""
 
 import hashlib
-import operator
 import re
 from collections.abc import Callable
 from random import Random
@@ -11,11 +10,8 @@ from ..run.runtime import UserError
 from .arithmetic import COLUMNS, SIGNS, number, operation
 from .family import Family, Solution, Way, forms, insist, up_to
 
-BITS = {" and ": operator.and_, " xor ": operator.xor, " or ": operator.or_}
 BRACKETED = 0.8  # share of operands with brackets where none are needed
-WIDTHS = (1, 2, 2, 2, 2, 3)  # digits of such numbers, drawn from these
-TURNED = {"+": "{}-{}", "-": "{}+{}", "*": "-{}*{}"}  # what `a+-b` and so on are
-OFTEN = (*BITS, " xor ")  # the others hide what is wrong before them: `0 and` is 0 of anything
+TURNED = {"+": "-", "-": "+"}  # a+-b is a-b, and a--b is a+b
 
 
 def hashed(a: str, symbol: str, b: str) -> Solution:
@@ -215,7 +211,10 @@ class Expr(Family):
         return f"({operation})"
 
     def parts(self, question: str, rng: Random) -> Way:
-        """`((3+4)*2)-5`: `(3+4)`, `(7*2)` and `(14-5)`, each by itself and in other words."""
+        """`((3+4)*2)-5`: `(3+4)`, `(7*2)` and `(14-5)`, each by itself and in other words.
+
+        There is one way only, so the two answers to each part are all that is compared.
+        """
         _, (text, *_) = self.reduce(question, hashed)
         done = []
         at = -1  # where the last result stands
@@ -225,76 +224,38 @@ class Expr(Family):
             other = self.in_other_words(found)
             more, again = yield other
             insist(again == value and re.fullmatch(self.atom, value))
-            insist(self.fits(found, step, value, more if other == found.text else ""))
+            insist(self.fits(found, step, value, other, more))
             done.append(found.lead + step)
             text, at = self.put(value, text, found)
         return f"{','.join(done)}|{text}"
 
-    def fits(self, found: Operation, step: str, value: str, columns: str) -> bool:
-        """Whether a step is of its operation, and the columns those that were found again.
+    def fits(self, found: Operation, step: str, value: str, other: str, more: str) -> bool:
+        """Whether a step is of its operation, and worked out as in other words.
 
-        Below zero nobody else knows the columns.
+        But for a product below zero: it was asked the other way round, with other columns.
         """
-        if columns:
-            return step in forms(found.text, columns, value)
-        return step.startswith(f"{found.text}:") and step.endswith(f"={value}")
+        if other == found.text:
+            return step in forms(other, more, value)
+        start = f"{found.text}:"
+        if not step.startswith(start) or not step.endswith(f"={value}"):
+            return False
+        known = *forms(other, more, value), more.removeprefix(f"{other}:")
+        again = step.removeprefix(start) in known or more.endswith(f",{step}")
+        return again or found.symbol == "*"
 
     def in_other_words(self, found: Operation) -> str:
-        """A question with the same answer: `17-5` of another family, or `(0-3)*4` for `-3*4`.
+        """A question with the same answer, by the rules of signs where there are some.
 
-        A minus of the second number goes to the sign or the first: `-8--2` is asked as `-8+2`.
+        `17-5` of another family, `-8+2` for `-8--2`, `4-3` for `-3+4`, `(0-3)-4` for `-3-4`,
+        `-4*3` for `3*-4`, and `4*3` for `-3*-4`.
         """
         left, symbol, right, *_ = found
-        if right[0] == "-":
-            return TURNED[symbol].format(left, right[1:]).removeprefix("--")
-        if left[0] == "-" and symbol == "+":
-            return f"{right}{left}"
-        if left[0] == "-":
-            return f"(0{left}){symbol}{right}"
+        minus = [number for number in (left, right) if number[0] == "-"]
+        if symbol == "*" and minus:
+            other = f"{right}*{left}"
+            return other.replace("-", "") if len(minus) == 2 else other
+        if right in minus:
+            return f"{left}{TURNED[symbol]}{right[1:]}"
+        if left in minus:
+            return f"{right}{left}" if symbol == "+" else f"(0{left})-{right}"
         return found.text
-
-
-class Logic(Expr):
-    """`(52 and 37) or 11`: bits of numbers in octal, so each digit has an answer of its own."""
-
-    pattern = r"(?=.* )(?:[0-7]|[()]| and | xor | or )+"
-    words = "and or xor"
-    atom = r"[0-7]+|#\w{16}"
-    symbols = BITS
-
-    def ask(self, rng: Random, level: int) -> str:
-        """Up to `level` operations on numbers of one to three digits, all as long."""
-        return self.grow(rng, up_to(rng, level), rng.choice(WIDTHS), 0)[0]
-
-    def leaf(self, rng: Random, digits: int) -> str:
-        """A number of so many digits."""
-        return "".join(rng.choices("01234567", k=digits))
-
-    def alone(self, operation: str) -> str:
-        """It needs no brackets."""
-        return operation
-
-    def in_other_words(self, found: Operation) -> str:
-        """The operation from right to left."""
-        return f"{found.right}{found.symbol}{found.left}"
-
-    def fits(self, found: Operation, step: str, value: str, columns: str) -> bool:
-        """Numbers are all as long."""
-        return step == f"{found.text}={value}" and len(value) == len(found.left)
-
-    def allowed(self, a: str, b: str, limit: int) -> list[str]:
-        """All."""
-        return list(OFTEN)
-
-    def work(self, a: str, symbol: str, b: str) -> Solution:
-        """`52 and 37=12`, digit by digit."""
-        if len(a) != len(b):
-            raise UserError(f"{a} and {b} must have as many digits: put zeros in front")
-        value = f"{BITS[symbol](int(a, 8), int(b, 8)):0{len(a)}o}"
-        return f"{a}{symbol}{b}={value}", value
-
-    def level(self, question: str) -> int:
-        """By the count of operations."""
-        steps, lines = self.reduce(question, self.work)
-        known = len(lines[-1]) <= max(WIDTHS) and self.is_chain(question)
-        return len(steps) if known else 0

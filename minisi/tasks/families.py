@@ -4,7 +4,8 @@ import re
 
 from ..run.runtime import UserError
 from .arithmetic import Add, Mul, Sub
-from .expressions import Expr, Logic
+from .bits import Logic
+from .expressions import Expr
 from .sequences import Chain, Sort
 from .stories import Story
 

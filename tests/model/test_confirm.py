@@ -104,12 +104,13 @@ def test_few_long_texts_are_read_together(trained, codec, prompts, written, devi
     monkeypatch.setattr("minisi.model.generate.read", noted)
     drafts = [completion.text for completion in written]
     wanted = confirm(trained, codec, prompts, drafts, LIMIT)
-    lengths = list(chain(*met))
+    lengths = list(chain(*reversed(met)))  # the longest come first
+    assert lengths == sorted(lengths)
     monkeypatch.setattr("minisi.model.generate.READ_PLACES", 5 * max(lengths))
     met.clear()
     found = confirm(trained, codec, prompts, drafts, LIMIT)
-    assert list(chain(*met)) == lengths
-    assert len(met[0]) == min(len(lengths), at_a_time(5, torch.device(device)))
+    assert list(chain(*reversed(met))) == lengths
+    assert len(met[-1]) == min(len(lengths), at_a_time(5, torch.device(device)))
     assert [one is None for one in found] == [one is None for one in wanted]
     pairs = zip(found, wanted, strict=True)
     assert all(same(one, other) for one, other in pairs if one)

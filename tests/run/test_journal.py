@@ -192,7 +192,13 @@ def test_a_run_is_over_when_the_last_level_that_was_to_open_is_mastered(
 def test_a_finished_run_may_get_more_rounds_on_another_device_and_other_sets(config):
     play(config, 0, 1, 2)
     write(Path(config.out) / "report.md", "a report")
-    changed = {"rounds": 3, "device": "cpu", "base": "elsewhere", "sets": "others", "show": 0}
+    changed = {
+        "rounds": 3,
+        "device": "cpu",
+        "base": "elsewhere",
+        "sets": "others",
+        "micro_batch": 3,
+    }
     with opened(replace(config, **changed)) as journal:
         assert not journal.is_finished()
         assert played(journal) == [0, 1, 2]

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from minisi.run.runtime import UserError
-from minisi.tasks.expressions import BITS
+from minisi.tasks.bits import BITS
 from minisi.tasks.families import FAMILIES, chosen, vocabulary_words
 from minisi.tasks.family import Family
 from minisi.tasks.problems import solve
