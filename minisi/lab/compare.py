@@ -170,7 +170,7 @@ def wrong_before(folder: Path) -> float | None:
 def labels(folder: Path) -> dict[str, list[int]]:
     """Of each level, how many corrections a run stored, and how many of them end in the key.
 
-    The model's own first answers are none.
+    Right answers that were unsure are stored too, and not counted: nobody corrected them.
     """
     found = {}
     for row in FailureMemory(folder / "memory.jsonl").corrected():

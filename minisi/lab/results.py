@@ -54,10 +54,10 @@ GROWTH = """
 
 Each level that opened; those with a dash were open from the start.  *Could be marked*: so many of
 its fresh dev questions, of those that no lower level asks.  *A round later* is the accuracy on the
-frozen test set after the first round that asked it.  *Labels* are the corrections of
-training questions of the level, in all rounds, and *right* is the share of them that end in the
-key; *in the worst round*, where that was lowest.  Where nothing stands there were none, or they
-were not counted yet.  Levels above the last are closed: what they gain comes for free.  The picture
+frozen test set after the first round that asked it.  *Labels* are the corrections that were found
+for the level, in all rounds.  *Right* is the share of them that end in the key, and *in the worst
+round* the lowest such share of a round.  Where nothing stands there were none, or they were not
+counted yet.  Levels above the last are closed: what they gain comes for free.  The picture
 has the first {} arms, of the first seed."""
 SETS = """
 

@@ -228,7 +228,7 @@ def of_memory(error: Exception) -> str:
     what = f": it {needed[1]}" if needed else ""
     return (
         f"error: the memory is too small{what}; smaller --n_embd, --n_hidden, --n_layer, --r,"
-        " --limit, --batch or --micro_batch need less"
+        " --limit or --batch, or --micro_batch 8, need less"
     )
 
 

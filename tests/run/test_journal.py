@@ -198,6 +198,7 @@ def test_a_finished_run_may_get_more_rounds_on_another_device_and_other_sets(con
         "base": "elsewhere",
         "sets": "others",
         "micro_batch": 3,
+        "show": 0,
     }
     with opened(replace(config, **changed)) as journal:
         assert not journal.is_finished()
