@@ -96,7 +96,8 @@ def remembered():
     other = replace(right, problem=Problem("add", 2, "12+4"), correction="2+4+0=06,1+0+0=01|16")
     own = replace(right, problem=Problem("add", 2, "15+3"), source="own")
     nobody = replace(second, problem=Problem("add", 2, "17+4"), source=UNSOLVED)
-    return [failure(attempt, 1) for attempt in (wrong, right, other, own, nobody)]
+    earlier = replace(right, correction="3+4+0=07,1+0+0=01|18")  # of a question that came again
+    return [failure(attempt, 1) for attempt in (wrong, earlier, right, other, own, nobody)]
 
 
 def play(folder, arm, seed, price=50):
