@@ -32,11 +32,11 @@ class Logic(Expr):
         """It needs no brackets."""
         return operation
 
-    def in_other_words(self, found: Operation) -> str:
+    def in_other_words(self, found: Operation) -> list[str]:
         """The operation from right to left."""
-        return f"{found.right}{found.symbol}{found.left}"
+        return [f"{found.right}{found.symbol}{found.left}"]
 
-    def fits(self, found: Operation, step: str, value: str, other: str, more: str) -> bool:
+    def fits(self, found: Operation, step: str, value: str, columns: str) -> bool:
         """Numbers are all as long."""
         return step == f"{found.text}={value}" and len(value) == len(found.left)
 

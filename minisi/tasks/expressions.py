@@ -11,7 +11,6 @@ from .arithmetic import COLUMNS, SIGNS, number, operation
 from .family import Family, Solution, Way, forms, insist, up_to
 
 BRACKETED = 0.8  # share of operands with brackets where none are needed
-TURNED = {"+": "-", "-": "+"}  # a+-b is a-b, and a--b is a+b
 
 
 def hashed(a: str, symbol: str, b: str) -> Solution:
@@ -211,51 +210,35 @@ class Expr(Family):
         return f"({operation})"
 
     def parts(self, question: str, rng: Random) -> Way:
-        """`((3+4)*2)-5`: `(3+4)`, `(7*2)` and `(14-5)`, each by itself and in other words.
-
-        There is one way only, so the two answers to each part are all that is compared.
-        """
+        """`((3+4)*2)-5`: `(3+4)`, `(7*2)` and `(14-5)`, each by itself and in other words."""
         _, (text, *_) = self.reduce(question, hashed)
         done = []
         at = -1  # where the last result stands
         while not re.fullmatch(self.atom, text):
             found = self.first(text, at)
             step, value = yield self.alone(found.text)
-            other = self.in_other_words(found)
+            other = rng.choice(self.in_other_words(found))
             more, again = yield other
             insist(again == value and re.fullmatch(self.atom, value))
-            insist(self.fits(found, step, value, other, more))
+            insist(self.fits(found, step, value, more if other == found.text else ""))
             done.append(found.lead + step)
             text, at = self.put(value, text, found)
         return f"{','.join(done)}|{text}"
 
-    def fits(self, found: Operation, step: str, value: str, other: str, more: str) -> bool:
-        """Whether a step is of its operation, and worked out as in other words.
+    def fits(self, found: Operation, step: str, value: str, columns: str) -> bool:
+        """Whether a step is of its operation, and the columns those that were found again.
 
-        But for a product below zero: it was asked the other way round, with other columns.
+        Below zero nobody else knows the columns.
         """
-        if other == found.text:
-            return step in forms(other, more, value)
-        start = f"{found.text}:"
-        if not step.startswith(start) or not step.endswith(f"={value}"):
-            return False
-        known = *forms(other, more, value), more.removeprefix(f"{other}:")
-        again = step.removeprefix(start) in known or more.endswith(f",{step}")
-        return again or found.symbol == "*"
+        if columns:
+            return step in forms(found.text, columns, value)
+        return step.startswith(f"{found.text}:") and step.endswith(f"={value}")
 
-    def in_other_words(self, found: Operation) -> str:
-        """A question with the same answer, by the rules of signs where there are some.
-
-        `17-5` of another family, `-8+2` for `-8--2`, `4-3` for `-3+4`, `(0-3)-4` for `-3-4`,
-        `-4*3` for `3*-4`, and `4*3` for `-3*-4`.
-        """
-        left, symbol, right, *_ = found
-        minus = [number for number in (left, right) if number[0] == "-"]
-        if symbol == "*" and minus:
-            other = f"{right}*{left}"
-            return other.replace("-", "") if len(minus) == 2 else other
-        if right in minus:
-            return f"{left}{TURNED[symbol]}{right[1:]}"
-        if left in minus:
-            return f"{right}{left}" if symbol == "+" else f"(0{left})-{right}"
-        return found.text
+    def in_other_words(self, found: Operation) -> list[str]:
+        """Questions with the same answer: `17-5` of another family, or `(0-3)*4` for `-3*4`."""
+        worded = []
+        if found.left[0] == "-":
+            worded.append(f"(0{found.left}){found.symbol}{found.right}")
+        if found.right[0] == "-":
+            worded.append(f"{found.left}{found.symbol}(0{found.right})")
+        return worded or [found.text]

@@ -48,9 +48,9 @@ class Family:
         What a model can do in parts it can learn to do at once: least-to-most prompting (Zhou et
         al. 2022, section 2) makes the labels, training on them is the distillation of Christiano
         et al. (2018).  Text is cut and joined: every sum, order and bit of the solution is the
-        model's own; the program knows the rules of signs, and no sums but those of its padding.
-        It looks whether a reply is of what was asked.  Where there are several ways they are drawn,
-        so that they check each other; where there is one, it asks in other words too.
+        model's own; the program knows no sums but those of its padding.  It looks whether a reply
+        is of what was asked.  Where there are several ways they are drawn, so that they check each
+        other; where there is one, it asks in other words too.
         """
         raise ValueError("no way is known")
         yield  # which makes it a generator
