@@ -168,14 +168,9 @@ def wrong_before(folder: Path) -> float | None:
 
 
 def labels(folder: Path) -> dict[str, list[int]]:
-    """Of each level, how many corrections a run stored, and how many of them end in the key.
-
-    Right answers that were unsure are stored too, and not counted: nobody corrected them.
-    """
+    """Of each level, how many corrections a run stored, and how many of them end in the key."""
     found = {}
-    for row in FailureMemory(folder / "memory.jsonl").corrected():
-        if row.source == "own":
-            continue
+    for row in FailureMemory(folder / "memory.jsonl").taught():
         got, right = found.get(str(row.level), [0, 0])
         right += check(row.problem.answer, row.completion) == "right"
         found[str(row.level)] = [got + 1, right]

@@ -138,12 +138,16 @@ class FailureMemory:
         """What found a correction."""
         return [row for row in self.failures.values() if row.source != UNSOLVED]
 
+    def taught(self) -> list[Failure]:
+        """What was corrected, but for right answers that stand as they were."""
+        return [row for row in self.corrected() if row.source != "own"]
+
     def recall(self, student: Student, rng: Random) -> int:
         """Ask what was corrected once more; returns how much relapsed, from right to wrong.
 
         What was the model's own answer from the start is not asked, nor more than RECALLED.
         """
-        rows = [row for row in self.corrected() if row.source != "own"]
+        rows = self.taught()
         rows = rng.sample(rows, min(len(rows), RECALLED))
         attempts = [Attempt(row.problem, correction=row.completion) for row in rows]
         student.answer(attempts)

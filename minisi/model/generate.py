@@ -1,7 +1,8 @@
 """Batched decoding, greedy or sampled, with a KV cache; probabilities come from the same pass."""
 
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from ..run.runtime import chunks, torchs_products
 from .gpt import GPT, ROWS, at_a_time, even, in_line, send
 from .tokenizer import EOS, Codec, Ids
 
-WRITE_PLACES = 2**16  # for tokens of completions that are written together on a CPU, at most
+WRITE_PLACES = 2**16  # for tokens of completions, if more than ROWS are written together on a CPU
 READ = 3 * ROWS  # texts that are read together on a CPU, at most,
 READ_PLACES = 2**14  # and places for their tokens, if all were as long as the longest
 ROOM = 32  # tokens by which a cache grows
@@ -140,6 +141,14 @@ def decode(
     return said, sure, lengths, spread / lengths, known
 
 
+def batches(order: list[Any], at_once: int, device: torch.device) -> Iterator[Sequence[Any]]:
+    """This rank's share, so many at once on a CPU, of what is ordered from short to long.
+
+    The longest come first: memory that they free has room for all that follow.
+    """
+    return reversed(chunks(ranks.mine(order), at_a_time(at_once, device)))
+
+
 def generate(
     model: GPT,
     codec: Codec,
@@ -152,8 +161,7 @@ def generate(
     """A completion for each prompt, in order; `temperature` 0 is greedy.
 
     Prompts of like length are decoded together, `batch` at once on a CPU, or fewer where the limit
-    is high, for all may get that long.  The longest come first: memory that they free has room for
-    all that follow.
+    is high, for all may get that long.
     """
     model.eval()
     if generator and ranks.are_joined():  # each rank draws for itself
@@ -162,7 +170,7 @@ def generate(
     found = {}
     device = model.head.weight.device
     at_once = min(batch, max(ROWS, WRITE_PLACES // limit))
-    for part in reversed(chunks(ranks.mine(order), at_a_time(at_once, device))):
+    for part in batches(order, at_once, device):
         batched = [ids for _, ids in part]
         *columns, known = decode(model, batched, limit, temperature, generator)
         rows = zip(part, *(column.tolist() for column in columns), strict=True)
@@ -183,7 +191,6 @@ def confirm(
     """The completions of prompts that `generate` would write as their drafts say; None elsewhere.
 
     A text is read in one pass, and written in one for each token (Leviathan et al. 2023, 2.3).
-    The longest come first, as in `generate`.
     """
     model.eval()
     before = codec.encode(prompts)
@@ -195,7 +202,7 @@ def confirm(
     device = model.head.weight.device
     longest = len(texts[order[-1]]) if order else 1
     at_once = max(1, min(READ, READ_PLACES // longest))
-    for part in reversed(chunks(ranks.mine(order), at_a_time(at_once, device))):
+    for part in batches(order, at_once, device):
         sure, spread, likeliest = read(model, [texts[i] for i in part])
         end = 0  # of the texts so far
         for i in part:
