@@ -183,6 +183,8 @@ class Expr(Family):
         """
         if re.search(r"[\d)]\(|\)\d|(?<![\d)])-[(-]", text):
             raise UserError(f"{text!r} lacks an operator or a number beside a bracket or a minus")
+        if text.count("(") != text.count(")"):
+            raise UserError(f"{text!r} has a bracket too many or too few")
         steps = []
         line = self.bare(text)
         lines = [line]
