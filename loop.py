@@ -9,7 +9,7 @@ numbers.
 
 import sys
 
-from minisi.lab.controls import ARMS
+from minisi.lab.controls import ARMS, check_growth
 from minisi.lab.plugins import plug_in
 from minisi.method.teacher import TEACHERS
 from minisi.run.config import Config, configure, parser
@@ -154,6 +154,7 @@ def play_and_save(run: Run, examiner: Examiner) -> None:
 
 def main() -> None:
     """The command line."""
+    check_growth(GIVEN)
     if GIVEN.get("compare"):
         compare.main(GIVEN, loop)
         return

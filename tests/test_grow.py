@@ -11,10 +11,11 @@ import pytest
 import loop
 from minisi.lab import compare
 from minisi.lab.ask import ask
-from minisi.lab.controls import ARMS, newly_solved
+from minisi.lab.controls import ARMS, check_growth, newly_solved
 from minisi.method import gate, student
 from minisi.method.run import Run
 from minisi.run.config import configure
+from minisi.run.runtime import UserError
 from minisi.tasks.families import FAMILIES
 
 from .answers import unconfirmed
@@ -102,6 +103,14 @@ def test_what_found_no_correction_is_asked_again(unsolved):
 @pytest.mark.parametrize("last", [None, (4, 0.0, 0.2), (4, 1.0, 1.0)])
 def test_a_world_that_does_not_grow_stays_as_it_is(last):
     assert a_run(last=last, grow=0).levels == 4
+
+
+@pytest.mark.parametrize("given", [{"arm": "ladder"}, {"compare": "random,wide:2"}])
+def test_an_arm_of_levels_that_open_is_refused_where_none_does(given):
+    with pytest.raises(UserError, match=r"^(ladder|wide) differs .*: give --grow too"):
+        check_growth(given)
+    check_growth(given | {"grow": 6})
+    check_growth({"arm": "even", "compare": "random,vote:2"})
 
 
 @pytest.mark.parametrize(("arm", "focus"), [("failure", 0.5), ("even", 0.5), ("failure", 0.0)])

@@ -5,13 +5,14 @@ An arm is a row of ARMS.  Torch is loaded where it is needed, so that --help ans
 
 from __future__ import annotations
 
+import re
 from itertools import cycle, islice
 from random import Random
 from typing import TYPE_CHECKING
 
-from ..method.arms import Arm
+from ..method.arms import Arm, covered
 from ..method.attempt import Attempt
-from ..run.runtime import Row
+from ..run.runtime import Row, UserError
 from ..tasks.problems import balanced
 
 if TYPE_CHECKING:
@@ -113,3 +114,11 @@ ARMS = {
     "plain": Arm(varies=False),
     "static": Arm(pick=nothing, keeps_own=False),
 }
+
+
+def check_growth(given: Row) -> None:
+    """UserError where an arm was asked for that differs in how levels open, and none will."""
+    asked = [given.get("arm"), *re.findall(r"[^,:]+", given.get("compare", ""))]
+    for name in asked:
+        if name in ARMS and ARMS[name].opens is not covered and not given.get("grow"):
+            raise UserError(f"{name} differs from failure in how levels open: give --grow too")
