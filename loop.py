@@ -3,8 +3,8 @@ keeps only what helps.
 
     python loop.py
 
-One round is the eight numbered steps of `play`, below; the README explains them under the same
-numbers.
+One round has eight steps. They have the same numbers in the function `play` of this file and in
+the README.
 """
 
 import sys

@@ -29,27 +29,28 @@ if __name__ == "__main__":  # before torch is loaded, so that --help answers at 
     COMMANDS = PARSER.add_subparsers(dest="command", required=True)
     ASK = COMMANDS.add_parser("ask", help="answer a question")
     BENCH = COMMANDS.add_parser("bench", help="measure this machine")
-    TESTSET = COMMANDS.add_parser("testset", help="print the rows of a frozen set")
+    TESTSET = COMMANDS.add_parser("testset", help="print the rows of a frozen set, or of your own")
     TESTSET.add_argument("name", nargs="?", choices=SETS, help="one of %(choices)s")
-    TESTSET.add_argument(
-        "--levels", type=positive, default=4, help="of a set of your own: 1 to this"
+    OWN = TESTSET.add_argument_group("a set of your own, where no name is given")
+    OWN.add_argument("--levels", type=positive, default=4, help="1 to this (default %(default)s)")
+    OWN.add_argument(
+        "--count", type=positive, default=2048, help="about so many (default %(default)s)"
     )
-    TESTSET.add_argument("--count", type=positive, default=2048, help="how many questions it has")
-    TESTSET.add_argument("--seed", type=int, default=1, help="what its questions follow from")
+    OWN.add_argument("--seed", type=int, default=1, help="random seed (default %(default)s)")
     ASKED = ASK.add_mutually_exclusive_group()
     ASKED.add_argument("question", nargs="*", default=[], help="such as '347+586'")
-    ASKED.add_argument("--file", help="with a question a line: a JSON row is printed for each")
+    ASKED.add_argument("--file", help="a text of one question a line; prints a JSON row each")
     BENCH.add_argument(
         "--peers",
         action="store_true",
-        help="measure GPT-2, PEFT and generate of transformers beside it instead",
+        help="set GPT-2, PEFT and generate beside it (needs transformers and peft)",
     )
-    EXPORT = COMMANDS.add_parser("export", help="write a run for other tools")
-    EXPORT.add_argument("--to", required=True, help="folder that gets it")
+    EXPORT = COMMANDS.add_parser("export", help="write a run for other tools (needs transformers)")
+    EXPORT.add_argument("--to", required=True, help="folder that gets the files")
     for command in (ASK, BENCH, EXPORT):
         command.add_argument(
             "--run",
-            help="folder with a model, of a run or a base (default: the newest run under runs/)",
+            help="folder of a run or a base (default: the newest run right under runs/)",
         )
     for command in (ASK, BENCH):
         command.add_argument(

@@ -44,7 +44,8 @@ GROWING: Row = {  # the defaults where the world opens
 
 def option(default: Any, help: str, low: float = 0, high: float = inf) -> Any:
     """A field of Config with what its command-line option needs."""
-    needed = {"help": f"{help} (default {default})", "limits": (low, high)}
+    shown = "none" if default == "" else default
+    needed = {"help": f"{help} (default {shown})", "limits": (low, high)}
     return field(default=default, metadata=needed)
 
 
@@ -52,7 +53,7 @@ def option(default: Any, help: str, low: float = 0, high: float = inf) -> Any:
 class Config:
     """Settings of a run, in their groups; those of a base begin with `n_` or `base_`."""
 
-    preset: str = option("default", "a named set of defaults")
+    preset: str = option("default", "smoke: a smaller world and model, for half a minute")
     seed: int = option(1, "everything random follows from it")
     device: str = option("auto", "where to compute")
     base: str = option("runs/base", "folder of the pretrained model; made if it isn't there")
@@ -70,13 +71,11 @@ class Config:
     n_head: int = option(4, "attention heads", 1)
     n_hidden: int = option(352, "hidden width of the MLP", 1)
 
-    base_families: str = option("", "families of questions, such as add,sort; all if it is empty")
+    base_families: str = option("", "families of questions, such as add,sort; none: all of them")
     base_levels: int = option(3, "levels that the base meets: 1 to this", 1)
     base_steps: int = option(2000, "optimiser steps", 1)
-    base_chain_steps: int = option(100, "of these steps, the first that see `chain` alone")
-    base_question_steps: int = option(
-        200, "of these steps, the last that also learn what questions look like"
-    )
+    base_chain_steps: int = option(100, "the first of them, which see `chain` alone")
+    base_question_steps: int = option(200, "the last, which also learn how questions look")
     base_question_weight: float = option(
         0.3, "weight of a question's tokens in the loss of those steps; an answer's weigh 1"
     )
@@ -93,7 +92,7 @@ class Config:
     levels: int = option(4, "levels that are asked: 1 to this", 1)
     grow: int = option(
         0,
-        "level up to which the world opens, at most one a round; 0 for none; with it the defaults"
+        "highest level that may open, at most one a round; 0: none opens; with it the defaults"
         f" are others: {', '.join(f'{k} {v}' for k, v in GROWING.items())}",
     )
     mastery: float = option(0.85, "dev accuracy at the last level that ends growing", 0, 1)
@@ -110,31 +109,31 @@ class Config:
         768, "fresh dev questions a round, for the threshold and again for the gate", 1
     )
     threshold: float = option(
-        -1.0, "confidence below which an answer is unsure; -1: the best F score on dev", -1, 1
+        -1.0, "confidence below which an answer is unsure; -1: by the F score on dev", -1, 1
     )
     samples: int = option(
         4,
-        "ways through a question's parts for the correctors `self` and, at most, `vote`,"
-        " and as many samples for `self`",
+        "ways through a question's parts that `self` tries, and `vote` at most;"
+        " `self` also draws as many samples",
         1,
     )
     depth: int = option(
-        1, "1 asks the parts at once; 2 takes parts apart too, where their ways don't agree", 1, 4
+        1, "with 2, parts are taken apart too where their ways don't agree, and so on", 1, 4
     )
-    temperature: float = option(0.7, "of those samples", 0.05)
+    temperature: float = option(0.7, "sampling temperature of the corrector `self`", 0.05)
     limit: int = option(256, "longest completion, in tokens", 1)
 
     steps: int = option(300, "optimiser steps a round", 1)
     batch: int = option(64, "examples a step", 1)
-    micro_batch: int = option(0, "examples trained on at once; few save memory; 0: all")
+    micro_batch: int = option(0, "examples a pass: 8 needs less memory; 0: the whole batch")
     lr: float = option(1.5e-3, "peak learning rate of adapters (AdamW)")
-    replay: float = option(0.5, "share of a batch that is replayed right answers", 0, 0.9)
+    replay: float = option(0.5, "share of a batch that is right answers of this round", 0, 0.9)
     newest: float = option(0.5, "share of the failures in a batch that is from this round", 0, 1)
     question_weight: float = option(
         0.1, "weight of a question's tokens in the loss; an answer's weigh 1"
     )
     r: int = option(64, "rank of the adapters", 1)
-    lora_alpha: float = option(64.0, "adapter strength times r")
+    lora_alpha: float = option(64.0, "an adapter is scaled by this / r")
     finetune: str = option("lora", "what is trained: adapters (lora), or all weights (full)")
     full_lr: float = option(1e-3, "peak learning rate of `full` (Muon and AdamW)")
 
