@@ -39,7 +39,8 @@ def test_help_gives_the_default_of_every_option(f, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")
     text = parser().format_help()
     entries = dict(re.findall(r"^  --(\w+) (.*(?:\n    .*)*)", text, re.MULTILINE))
-    assert entries[f.name].endswith(f"(default {f.default})")
+    default = "none" if f.default == "" else f.default
+    assert entries[f.name].endswith(f"(default {default})")
 
 
 def test_only_options_that_were_given_come_out():
