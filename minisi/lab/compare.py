@@ -160,17 +160,16 @@ def budget(one: Config, config: Config) -> list[int] | None:
     return np.diff([row["corrections"] for row in rows]).tolist()
 
 
-def wrong_before(folder: Path) -> float | None:
-    """The share of failures among what was corrected: what `matched` draws is partly wrong too."""
-    rows = read_rows(folder / "memory.jsonl")
-    kinds = [row["kind"] for row in rows if row["source"] != "own"]
-    return mean(kind in ("wrong", "unparsable") for kind in kinds)
+def wrong_before(memory: FailureMemory) -> float | None:
+    """The share of what was to be corrected that the key calls wrong, whoever corrected it."""
+    rows = memory.failures.values()
+    return mean(row.said != row.problem.answer for row in rows if row.source != "own")
 
 
-def labels(folder: Path) -> dict[str, list[int]]:
+def labels(memory: FailureMemory) -> dict[str, list[int]]:
     """Of each level, how many corrections a run stored, and how many of them end in the key."""
     found = {}
-    for row in FailureMemory(folder / "memory.jsonl").taught():
+    for row in memory.taught():
         got, right = found.get(str(row.level), [0, 0])
         right += check(row.problem.answer, row.completion) == "right"
         found[str(row.level)] = [got + 1, right]
@@ -208,6 +207,7 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     own = Path(folder_of(folder, arm, seed))
     first = Path(folder_of(folder, "failure", seed))
     rows = read_rows(own / "metrics.jsonl")
+    memory = FailureMemory(own / "memory.jsonl")
     levels = checkpoint.made_with(own)["base_levels"]
     better = (last_answers(own) - last_answers(first)).tolist()
     before = rows[0]
@@ -221,8 +221,8 @@ def figures(folder: Path, arm: str, seed: int) -> Row:
     found["known_before"] = mean(taught(before["by_level"], levels))
     found["known_after"] = mean(taught(after["by_level"], levels))
     found |= {name: row["by_level"] for name, row in zip(LEVELS, (before, after), strict=True)}
-    found["failures"] = wrong_before(own)
-    found["labels"] = labels(own)
+    found["failures"] = wrong_before(memory)
+    found["labels"] = labels(memory)
     found["rounds"] = [{name: row[name] for name in growth.KEPT.split()} for row in rows]
     found["forgotten"] = forgotten(before, after, levels)
     found["mcnemar"] = mcnemar(better.count(1), better.count(-1))

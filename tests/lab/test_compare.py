@@ -10,7 +10,7 @@ from minisi.lab.compare import around, averages, forgotten, main, summarise, wro
 from minisi.lab.results import results
 from minisi.lab.statistics import mcnemar, wilson
 from minisi.method.attempt import Attempt, Verdict
-from minisi.method.memory import failure
+from minisi.method.memory import FailureMemory, failure
 from minisi.method.teacher import UNSOLVED
 from minisi.model.generate import Completion
 from minisi.run.checkpoint import commit
@@ -30,11 +30,11 @@ def test_an_accuracy_of_seeds_that_agree_is_no_surer_than_of_one(share):
 
 
 def test_the_share_of_failures_is_of_what_was_corrected(tmp_path):
-    kinds = ["wrong", "right", "unparsable", "unsure"]
-    corrected = [{"kind": kind, "source": "solver"} for kind in kinds]
-    append_rows(tmp_path / "memory.jsonl", [*corrected, {"kind": "wrong", "source": "own"}])
-    assert wrong_before(tmp_path) == 0.5
-    assert wrong_before(tmp_path / "none") is None
+    memory = FailureMemory(tmp_path / "memory.jsonl")
+    assert wrong_before(memory) is None
+    memory.remember([replace(row, said="7") for row in remembered()])
+    assert {row.kind for row in memory.failures.values()} == {"unsure"}  # says who has no key
+    assert wrong_before(memory) == 3 / 4  # of 3+4, 13+4, 12+4 and 17+4
 
 
 def test_what_is_forgotten_is_what_the_known_cells_lost():
