@@ -9,7 +9,7 @@ the README.
 
 import sys
 
-from minisi.lab.controls import ARMS, check_growth
+from minisi.lab.controls import ARMS, check_arms
 from minisi.lab.plugins import plug_in
 from minisi.method.teacher import TEACHERS
 from minisi.run.config import Config, configure, parser
@@ -154,7 +154,7 @@ def play_and_save(run: Run, examiner: Examiner) -> None:
 
 def main() -> None:
     """The command line."""
-    check_growth(GIVEN)
+    check_arms(configure(GIVEN))
     if GIVEN.get("compare"):
         compare.main(GIVEN, loop)
         return

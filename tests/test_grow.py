@@ -11,7 +11,7 @@ import pytest
 import loop
 from minisi.lab import compare
 from minisi.lab.ask import ask
-from minisi.lab.controls import ARMS, check_growth, newly_solved
+from minisi.lab.controls import ARMS, check_arms, newly_solved
 from minisi.method import gate, student
 from minisi.method.run import Run
 from minisi.run.config import configure
@@ -105,12 +105,26 @@ def test_a_world_that_does_not_grow_stays_as_it_is(last):
     assert a_run(last=last, grow=0).levels == 4
 
 
-@pytest.mark.parametrize("given", [{"arm": "ladder"}, {"compare": "random,wide:2"}])
-def test_an_arm_of_levels_that_open_is_refused_where_none_does(given):
-    with pytest.raises(UserError, match=r"^(ladder|wide) differs .*: give --grow too"):
-        check_growth(given)
-    check_growth(given | {"grow": 6})
-    check_growth({"arm": "even", "compare": "random,vote:2"})
+ALIKE = [  # settings under which an arm is `failure`, and others under which it is not
+    ({"arm": "ladder"}, {"grow": 6}),
+    ({"compare": "random,wide:2"}, {"grow": 6}),
+    ({"compare": "even"}, {"focus": 0.5}),
+    ({"compare": "lora,random"}, {"finetune": "full"}),
+    ({"arm": "full", "grow": 6}, {"finetune": "lora"}),
+    ({"arm": "plain", "repeated": 0, "unbracketed": 0}, {"unbracketed": 0.5}),
+]
+
+
+@pytest.mark.parametrize(("given", "other"), ALIKE, ids=str)
+def test_an_arm_that_would_do_what_failure_does_is_refused(given, other):
+    with pytest.raises(UserError, match=r"^(ladder|wide|even|lora|full|plain) would do"):
+        check_arms(configure(given))
+    check_arms(configure(given | other))
+
+
+@pytest.mark.parametrize("arm", ["failure", "random", "parts", "static", "full"])
+def test_an_arm_that_differs_is_not_refused(arm):
+    check_arms(configure({"arm": arm, "compare": "failure,vote:2"}))
 
 
 @pytest.mark.parametrize(("arm", "focus"), [("failure", 0.5), ("even", 0.5), ("failure", 0.0)])

@@ -116,9 +116,18 @@ ARMS = {
 }
 
 
-def check_growth(given: Row) -> None:
-    """UserError where an arm was asked for that differs in how levels open, and none will."""
-    asked = [given.get("arm"), *re.findall(r"[^,:]+", given.get("compare", ""))]
-    for name in asked:
-        if name in ARMS and ARMS[name].opens is not covered and not given.get("grow"):
-            raise UserError(f"{name} differs from failure in how levels open: give --grow too")
+def check_arms(config: Config) -> None:
+    """UserError where an arm was asked for that would do what `failure` does."""
+    idle = {}  # what makes no difference under these settings
+    if not config.grow:
+        idle["opens"] = covered
+    if not config.focus:
+        idle["focuses"] = True
+    if not config.repeated and not config.unbracketed:
+        idle["varies"] = True
+    for name in (config.arm, *re.findall(r"[^,:]+", config.compare)):
+        arm = ARMS.get(name, Arm())
+        own = "" if arm.finetune == config.finetune else arm.finetune
+        if arm != Arm() and arm._replace(finetune=own, **idle) == Arm():
+            remedy = "leave it out, or give --grow too" if not config.grow else "leave it out"
+            raise UserError(f"{name} would do what failure does with these settings: {remedy}")
