@@ -86,6 +86,8 @@ BROKEN = {
     "ARMS['x'] = ARMS['random']._replace(recalls='x')": "must be functions",
     "ARMS['x'] = ARMS['random']._replace(finetune='qlora')": "must be one of lora, full",
     "TEACHERS['x'] = 3": "must be a subclass of Teacher",
+    "TEACHERS['random'] = type('X', (Teacher,), {'name': 'random'})": "has a name that is taken",
+    "TEACHERS['own'] = type('X', (Teacher,), {'name': 'own'})": "has a name that is taken",
     "TEACHERS['x'] = type('X', (Teacher,), {'name': 'y'})": "give both the same",
     "FAMILIES['x'] = Add": "must be an object of a subclass of Family",
     "FAMILIES['x'] = Add()": "is taken for add",

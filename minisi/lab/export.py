@@ -31,11 +31,11 @@ configs:
 - config_name: preferences
   data_files: preferences.jsonl
 ---
-# What a small language model got wrong, and the corrections
+# What a small language model got wrong or was unsure of, and the corrections
 
 `sft.jsonl` has `prompt` and `completion`. `preferences.jsonl` has `prompt`, `chosen`, and
 `rejected`, which is what the model had said. A completion is `steps{bar}answer`. The run's arm was
-`{arm}`.
+`{arm}`, and its corrector `{corrector}`: with `vote` nobody looked whether a correction is right.
 """
 
 
@@ -61,7 +61,7 @@ def export(run: str, to: str) -> None:
         path = Path(run, "adapters", f"{name}.pt")
         if path.exists():  # other arms train other weights
             write_adapter(path, config, row["scale"], folder / "adapters" / name)
-    write_memory(read_rows(Path(run, "memory.jsonl")), config.arm, folder / "data")
+    write_memory(read_rows(Path(run, "memory.jsonl")), config, folder / "data")
 
 
 def write_model(run: str, folder: Path) -> Config:
@@ -107,7 +107,7 @@ def split(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def write_memory(rows: list[Row], arm: str, folder: Path) -> None:
+def write_memory(rows: list[Row], config: Config, folder: Path) -> None:
     """The corrected failures as a data set for supervised and for preference training."""
     corrected = [row for row in rows if row["completion"] and row["source"] != "own"]
     if not corrected:
@@ -122,4 +122,4 @@ def write_memory(rows: list[Row], arm: str, folder: Path) -> None:
             preferences.append({"prompt": row["prompt"], **pair})
     for name, made in (("sft", sft), ("preferences", preferences)):
         write(folder / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in made))
-    write(folder / "README.md", CARD.format(bar=BAR, arm=arm))
+    write(folder / "README.md", CARD.format(bar=BAR, arm=config.arm, corrector=config.corrector))

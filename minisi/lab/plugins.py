@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from ..method.arms import Arm
-from ..method.teacher import TEACHERS, Teacher
+from ..method.teacher import TEACHERS, UNSOLVED, Teacher
 from ..run.config import FINETUNES
 from ..run.runtime import Row, UserError
 from ..tasks.families import FAMILIES, family_of, vocabulary_words
@@ -65,6 +65,8 @@ def check(arms: Row, teachers: Row, families: Row) -> None:
     for name, teacher in teachers.items():
         if not (isinstance(teacher, type) and issubclass(teacher, Teacher)):
             raise UserError(f"TEACHERS[{name!r}] must be a subclass of Teacher")
+        if name in ARMS or name in ("own", UNSOLVED):
+            raise UserError(f"TEACHERS[{name!r}] has a name that is taken: give it another")
         if teacher.name != name:
             raise UserError(f"TEACHERS[{name!r}] has the name {teacher.name!r}: give both the same")
     for name, family in families.items():

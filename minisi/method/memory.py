@@ -32,7 +32,7 @@ class Failure:
     wrong_steps: str
     confidence: float
     kind: str
-    source: str  # who corrected: `solver`, `self`, `vote`, or `own` for the model's first answer
+    source: str  # a corrector, `unsolved`, or `own` for the model's first answer
     round: int
     prompt: str
     completion: str

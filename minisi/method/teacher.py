@@ -67,7 +67,7 @@ class Teacher:
         solutions = self.solutions([attempt.problem for attempt in attempts], stream)
         for attempt, solution in zip(attempts, solutions, strict=True):
             if solution and parse(solution) is None:
-                raise ValueError(f"{self.name} gave {solution!r}: a solution is steps{BAR}answer")
+                raise UserError(f"{self.name} gave {solution!r}: a solution is steps{BAR}answer")
             attempt.correction = solution
             attempt.source = self.name if solution else UNSOLVED
 

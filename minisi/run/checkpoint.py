@@ -174,7 +174,7 @@ def check_settings(
     if state is None:
         log = folder / "metrics.jsonl"
         rows = log.read_bytes().count(b"\n") if log.exists() else 0
-        if rows > 1 or (folder / "model.pt").exists():
+        if rows > 1 or any((folder / name).exists() for name in ("model.pt", MEMORY)):
             raise UserError(
                 f"{folder} holds files of another version, or without manifest: name another folder"
             )

@@ -1,6 +1,6 @@
 """Every setting, its default, its unit and its limits, stated once.
 
-The command lines are made from it: `lr: float = option(2.5e-3, ...)` is the option `--lr`.
+The command lines are made from it: `lr: float = option(1.5e-3, ...)` is the option `--lr`.
 """
 
 import argparse
@@ -118,7 +118,7 @@ class Config:
         1,
     )
     depth: int = option(
-        1, "with 2, parts are taken apart too where their ways don't agree, and so on", 1, 4
+        1, "with 2, `vote` takes parts apart too where their ways don't agree, and so on", 1, 4
     )
     temperature: float = option(0.7, "sampling temperature of the corrector `self`", 0.05)
     limit: int = option(256, "longest completion, in tokens", 1)
@@ -154,7 +154,6 @@ class Config:
             raise ValueError(f"--{f.name} {value} is outside {low} to {end}")
         if not re.fullmatch(r"\d{1,15}(,\d{1,15})*", self.seeds):
             raise ValueError(f"--seeds {self.seeds}: write whole numbers with commas, as in 1,2,3")
-        self.check_folders()
         if 0 < self.grow <= self.levels:
             raise ValueError(f"--grow {self.grow} must be more than --levels {self.levels}")
         if self.n_embd % (2 * self.n_head):
@@ -290,7 +289,9 @@ def configure(given: Row, base: Row | None = None, pretraining: bool = False) ->
     preset = PRESETS[given.get("preset", "default")]
     growing = GROWING if given.get("grow") else {}
     try:
-        return Config(**growing | preset | (base or {}) | given)
+        config = Config(**growing | preset | (base or {}) | given)
+        config.check_folders()
+        return config
     except ValueError as error:
         text = str(error)
         if pretraining:  # where --out is the base

@@ -10,7 +10,7 @@ from .config import Config
 
 PACE = 60  # questions that are answered in the time of a training step
 TEST_QUESTIONS = 2048
-SET_QUESTIONS = 3300  # of the sets beside the test set, in round 0 and at the end
+SET_QUESTIONS = 3700  # of the sets beside the test set, in round 0 and at the end
 OWN = 2.0  # times as many answers where the model corrects itself
 LINE_EVERY = 20.0  # seconds between two lines where stderr is no terminal
 FORMAT = "{desc}: {percentage:3.0f}% |{bar:20}| {elapsed} gone, {remaining} left{postfix}"

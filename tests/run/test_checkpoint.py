@@ -301,6 +301,13 @@ def test_a_run_is_no_base_and_a_base_no_run(base, run):
         check_the_run(base[0])
 
 
+def test_a_memory_that_someone_laid_into_a_new_folder_is_left_as_it_is(tmp_path):
+    append_rows(tmp_path / "memory.jsonl", [{"question": "1+2"}])
+    with pytest.raises(UserError, match="name another folder"):
+        check_the_run(tmp_path)
+    assert (tmp_path / "memory.jsonl").read_text() == '{"question": "1+2"}\n'
+
+
 def test_a_folder_of_another_version_is_refused(tmp_path):
     write(tmp_path / "model.pt", b"as version 1 had it")
     with pytest.raises(UserError, match="another version"):
