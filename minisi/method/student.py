@@ -7,7 +7,6 @@ from ..model.generate import Completion, confirm, generate
 from ..model.gpt import GPT
 from ..model.tokenizer import Codec
 from ..run.progress import PACE, Progress
-from ..run.runtime import give_back
 from .attempt import Attempt
 
 
@@ -26,7 +25,6 @@ class Student:
         completions = generate(self.model, self.codec, prompts, self.limit, **sampling)
         self.tokens += sum(len(completion.tokens) for completion in completions)
         self.progress.advance(len(prompts) / PACE)
-        give_back()
         return completions
 
     def answer(self, attempts: list[Attempt]) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..run import ranks
-from ..run.runtime import chunks, torchs_products
+from ..run.runtime import chunks, give_back, torchs_products
 from .gpt import GPT, ROWS, at_a_time, even, in_line, send
 from .tokenizer import EOS, Codec, Ids
 
@@ -146,7 +146,9 @@ def batches(order: list[Any], at_once: int, device: torch.device) -> Iterator[Se
 
     The longest come first: memory that they free has room for all that follow.
     """
-    return reversed(chunks(ranks.mine(order), at_a_time(at_once, device)))
+    for part in reversed(chunks(ranks.mine(order), at_a_time(at_once, device))):
+        yield part
+        give_back()
 
 
 def generate(
