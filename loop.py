@@ -100,10 +100,8 @@ def loop(config: Config, budget: list[int] | None = None) -> list[Row]:
     with lock(Path(config.out)):
         journal = Journal(config, codec.checksum)
         if journal.is_finished():
-            print(
-                f"the run in {config.out} is finished: more --rounds or a higher --grow go on",
-                file=sys.stderr,
-            )
+            more = "--grow" if len(journal.rows) <= config.rounds else "--rounds"
+            print(f"the run in {config.out} is finished: a higher {more} goes on", file=sys.stderr)
             return journal.rows
         device, why = pick_device(config.device)
         print(

@@ -111,13 +111,14 @@ ALIKE = [  # settings under which an arm is `failure`, and others under which it
     ({"compare": "even"}, {"focus": 0.5}),
     ({"compare": "lora,random"}, {"finetune": "full"}),
     ({"arm": "full", "grow": 6}, {"finetune": "lora"}),
+    ({"compare": "vote", "corrector": "vote"}, {"corrector": "self"}),
     ({"arm": "plain", "repeated": 0, "unbracketed": 0}, {"unbracketed": 0.5}),
 ]
 
 
 @pytest.mark.parametrize(("given", "other"), ALIKE, ids=str)
 def test_an_arm_that_would_do_what_failure_does_is_refused(given, other):
-    with pytest.raises(UserError, match=r"^(ladder|wide|even|lora|full|plain) would do"):
+    with pytest.raises(UserError, match=r"^(ladder|wide|even|lora|full|plain|vote) would do"):
         check_arms(configure(given))
     check_arms(configure(given | other))
 

@@ -80,7 +80,8 @@ ASKING = """class X(Add):
 FAMILIES["x"] = X()"""
 BROKEN = {
     "ARMS['x'] = 3": "must be an Arm",
-    "ARMS['vote'] = ARMS['random']": "has the name of a teacher",
+    "ARMS['vote'] = ARMS['random']": "has a name that is taken",
+    "ARMS['base'] = ARMS['random']": "has a name that is taken",
     "ARMS['x'] = ARMS['random']._replace(pick=3)": "must be functions",
     "ARMS['x'] = ARMS['random']._replace(opens=True)": "must be functions",
     "ARMS['x'] = ARMS['random']._replace(recalls='x')": "must be functions",

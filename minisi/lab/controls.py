@@ -128,6 +128,9 @@ def check_arms(config: Config) -> None:
     for name in (config.arm, *re.findall(r"[^,:]+", config.compare)):
         arm = ARMS.get(name, Arm())
         own = "" if arm.finetune == config.finetune else arm.finetune
-        if arm != Arm() and arm._replace(finetune=own, **idle) == Arm():
-            remedy = "leave it out, or give --grow too" if not config.grow else "leave it out"
-            raise UserError(f"{name} would do what failure does with these settings: {remedy}")
+        same = arm != Arm() and arm._replace(finetune=own, **idle) == Arm()
+        if same or name == config.corrector:
+            raise UserError(
+                f"{name} would do what failure does with these settings: leave it out, or see the"
+                " README's line for it"
+            )

@@ -65,7 +65,7 @@ def check(arms: Row, teachers: Row, families: Row) -> None:
     for name, teacher in teachers.items():
         if not (isinstance(teacher, type) and issubclass(teacher, Teacher)):
             raise UserError(f"TEACHERS[{name!r}] must be a subclass of Teacher")
-        if name in ARMS or name in ("own", UNSOLVED):
+        if name in (*ARMS, "base", "own", UNSOLVED):
             raise UserError(f"TEACHERS[{name!r}] has a name that is taken: give it another")
         if teacher.name != name:
             raise UserError(f"TEACHERS[{name!r}] has the name {teacher.name!r}: give both the same")
@@ -80,8 +80,8 @@ def check_arm(name: str, arm: Arm) -> None:
     """UserError where an arm could not be played."""
     if not isinstance(arm, Arm):
         raise UserError(f"ARMS[{name!r}] must be an Arm")
-    if name in TEACHERS:
-        raise UserError(f"ARMS[{name!r}] has the name of a teacher: give it another")
+    if name in (*TEACHERS, "base"):
+        raise UserError(f"ARMS[{name!r}] has a name that is taken: give it another")
     if arm.finetune not in ("", *FINETUNES):
         raise UserError(f"finetune of ARMS[{name!r}] must be one of {', '.join(FINETUNES)}")
     given = [function for function in (arm.recalls, arm.opens) if function is not None]

@@ -27,8 +27,9 @@ noise counts as loss.
 
 What learning took, in all rounds.  *Corrections* of `self` are questions that it looked for a
 correction of, and of `vote` those that it flagged: both get none from outside.  *Verdicts* are
-answers that the key called right or wrong.  *Of failures* is the share of the corrections whose
-answer had been wrong.  *Tokens an answer* are those that answering a test question takes.
+answers that the key called right or wrong.  *Of failures* is the share of the corrected
+questions whose answer had been wrong.  *Tokens an answer* are those that answering a test
+question takes.
 
 {levels}
 
