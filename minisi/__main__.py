@@ -72,13 +72,18 @@ from minisi.lab.bench import bench
 from minisi.lab.export import export
 from minisi.lab.peers import peers
 from minisi.lab.testset import make_set, own_set
-from minisi.run.runtime import cli
+from minisi.run.runtime import UserError, cli
 
 
 def main() -> None:
     """Do what was asked for."""
     if GIVEN.command == "testset":
-        asked = GIVEN.levels, GIVEN.count, GIVEN.seed
+        names = ("levels", "count", "seed")
+        asked = [getattr(GIVEN, name) for name in names]
+        if GIVEN.name and asked != [TESTSET.get_default(name) for name in names]:
+            raise UserError(
+                f"{GIVEN.name} is frozen: leave out its name, or what your own would have"
+            )
         print("\n".join(make_set(GIVEN.name) if GIVEN.name else own_set(*asked)))
         return
     run = GIVEN.run or newest()

@@ -59,6 +59,14 @@ def test_a_frozen_file_is_what_the_code_makes_to_the_byte(name):
     assert (ROOT / "data" / f"{name}.jsonl").read_bytes() == text_of(name).encode()
 
 
+@pytest.mark.parametrize("given", ["--levels 3", "--count 10", "--seed 2"])
+def test_a_frozen_set_has_no_settings(given):
+    done = program("-m", "minisi", "testset", "typed", *given.split())
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "typed is frozen" in done.stderr
+
+
 def test_the_documented_command_prints_a_set():
     done = program("-m", "minisi", "testset", "outside")
     assert done.stdout == text_of("outside"), done.stderr
