@@ -119,7 +119,6 @@ def fit(
         if steps % every == 0:
             yield Trained(steps, tokens, mean(losses))
             losses = []
-            give_back()
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise FloatingPointError("a weight is not finite")
     if losses:

@@ -74,8 +74,8 @@ class Config:
     base_families: str = option("", "families of questions, such as add,sort; none: all of them")
     base_levels: int = option(3, "levels that the base meets: 1 to this", 1)
     base_steps: int = option(2000, "optimiser steps", 1)
-    base_chain_steps: int = option(100, "the first of them, which see `chain` alone")
-    base_question_steps: int = option(200, "the last, which also learn how questions look")
+    base_chain_steps: int = option(100, "the first steps, which see `chain` alone")
+    base_question_steps: int = option(200, "the last steps, which also learn how questions look")
     base_question_weight: float = option(
         0.3, "weight of a question's tokens in the loss of those steps; an answer's weigh 1"
     )
